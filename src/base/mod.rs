@@ -1,0 +1,15 @@
+//! What everything else stands on: time, randomness, secrets, blame, and doing a thing only once at a time.
+//!
+//! Nothing here knows HTTP, a store or a provider.
+
+pub mod blame;
+pub mod clock;
+pub mod random;
+pub mod secret;
+pub mod single_flight;
+
+pub use blame::{Blame, Blamed};
+pub use clock::{Clock, SystemClock, Timestamp};
+pub use random::{Random, SystemRandom};
+pub use secret::Secret;
+pub use single_flight::SingleFlight;
