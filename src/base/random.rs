@@ -30,6 +30,7 @@ pub struct SystemRandom;
 impl Random for SystemRandom {
     #[allow(
         clippy::expect_used,
+        clippy::disallowed_methods,
         reason = "without randomness no secret can be made; going on would be worse than dying, and no stranger can cause it"
     )]
     fn fill(&self, out: &mut [u8]) {

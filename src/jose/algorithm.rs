@@ -94,6 +94,10 @@ impl FromStr for Algorithm {
     type Err = UnknownAlgorithm;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
+        // RFC 9864 names the curve: new providers write that in the place of "EdDSA".
+        if name == "Ed25519" {
+            return Ok(Self::EdDsa);
+        }
         Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == name).ok_or(UnknownAlgorithm)
     }
 }
@@ -131,6 +135,7 @@ mod tests {
             assert_eq!(algorithm.as_str().parse(), Ok(algorithm));
             assert_eq!(algorithm.to_string(), algorithm.as_str());
         }
+        assert_eq!("Ed25519".parse(), Ok(Algorithm::EdDsa));
     }
 
     /// TOK-02: `none` cannot even be named, in any case, and names are not folded.

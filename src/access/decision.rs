@@ -1,0 +1,145 @@
+//! May they pass?
+
+use std::sync::Arc;
+
+use super::{Caller, Credential};
+use crate::base::Timestamp;
+use crate::route::{AccessMode, CrossSite, Route, SignedOut};
+use crate::session::LiveSession;
+use crate::web::client::{AuthorizationHeader, ClientRequest};
+use crate::web::cross_site::Verdict;
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub enum Decision {
+    /// To the upstream.
+    Forward(Permit),
+    /// The browser is sent to sign in.
+    Login,
+    /// 401, with the login's address.
+    Challenge {
+        /// A bearer token came along that this route does not take.
+        bearer: bool,
+        /// The cookie that came along opens nothing: it may be deleted.
+        dead_cookie: bool,
+    },
+    /// Not allowed.
+    Refuse(Refusal),
+}
+
+/// Why a request is not allowed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// 400 (SESS-09).
+    #[error("the request carries several session cookies")]
+    SeveralCookies,
+    /// 403 (CSRF-01..04).
+    #[error("a request from another site may not do this: {0}")]
+    CrossSite(String),
+    /// 403.
+    #[error("the claim {claim} does not have a value that routes[{route}] requires")]
+    Claims {
+        /// Which claim.
+        claim: String,
+        /// Which route.
+        route: usize,
+    },
+}
+
+/// Proof that a decision said "forward". Only this module can make one.
+#[derive(Debug)]
+pub struct Permit {
+    route: Arc<Route>,
+    caller: Caller,
+    authorization: AuthorizationHeader,
+}
+
+impl Permit {
+    /// Where it may go.
+    #[must_use]
+    pub fn route(&self) -> &Arc<Route> {
+        &self.route
+    }
+
+    /// Whose identity goes along; none on public routes.
+    #[must_use]
+    pub fn session(&self) -> Option<&Arc<LiveSession>> {
+        self.caller.session()
+    }
+
+    /// The client's own `Authorization`, where it may travel on: only without an identity of ours (ID-10).
+    #[must_use]
+    pub fn authorization(&self) -> Option<&http::HeaderValue> {
+        match (&self.authorization, &self.caller) {
+            (AuthorizationHeader::One(value), Caller::Anonymous { .. }) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+/// The permit for a public route: nobody is looked up, no identity goes along.
+#[must_use]
+pub(super) fn permit_public(route: &Arc<Route>, client: &ClientRequest) -> Option<Permit> {
+    (route.access == AccessMode::Public).then(|| Permit {
+        route: Arc::clone(route),
+        caller: Caller::Anonymous { dead_cookie: false },
+        authorization: client.authorization.clone(),
+    })
+}
+
+/// What the credential alone already decides.
+pub(super) fn refused_by_credential(credential: &Credential) -> Option<Decision> {
+    match credential {
+        Credential::Several => Some(Decision::Refuse(Refusal::SeveralCookies)),
+        Credential::Bearer => Some(Decision::Challenge { bearer: true, dead_cookie: false }),
+        Credential::Nothing | Credential::Session(_) | Credential::Foreign => None,
+    }
+}
+
+/// Decides, for a route that is not public.
+#[must_use]
+pub(super) fn decide(route: &Arc<Route>, caller: Caller, client: &ClientRequest, now: Timestamp) -> Decision {
+    match (&caller, route.access) {
+        (Caller::Anonymous { dead_cookie }, AccessMode::Session) => {
+            return signed_out(route, client, *dead_cookie);
+        }
+        (Caller::Person(live), _) => {
+            // The cookie gave this request its authority, so ask first whether the person meant to send it.
+            if let Verdict::Refuse(reason) = judge_site(route, client) {
+                return Decision::Refuse(Refusal::CrossSite(reason.to_string()));
+            }
+            if let Some(decision) = not_enough(route, live, now) {
+                return decision;
+            }
+        }
+        (Caller::Anonymous { .. }, _) => {}
+    }
+    Decision::Forward(Permit { route: Arc::clone(route), caller, authorization: client.authorization.clone() })
+}
+
+fn signed_out(route: &Route, client: &ClientRequest, dead_cookie: bool) -> Decision {
+    let login = match route.signed_out {
+        SignedOut::Auto => client.fetch.may_start_login(&client.method),
+        SignedOut::Redirect => {
+            matches!(client.method, http::Method::GET | http::Method::HEAD) && !client.fetch.is_prefetch()
+        }
+        SignedOut::Unauthorized => false,
+    };
+    if login { Decision::Login } else { Decision::Challenge { bearer: false, dead_cookie } }
+}
+
+fn judge_site(route: &Route, client: &ClientRequest) -> Verdict {
+    let allowed: &[String] = match &route.cross_site {
+        CrossSite::Allow => return Verdict::Allow,
+        CrossSite::Refuse => &[],
+        CrossSite::Origins(origins) => origins,
+    };
+    client.fetch.judge(&client.method, client.upgrade.is_some(), allowed, &client.origin)
+}
+
+/// What the route asks beyond a session: claims.
+fn not_enough(route: &Route, live: &LiveSession, _now: Timestamp) -> Option<Decision> {
+    route.policy.permits(&live.session().claims).err().map(|missing| {
+        Decision::Refuse(Refusal::Claims { claim: missing.claim, route: route.index })
+    })
+}

@@ -1,0 +1,231 @@
+//! Builds the running gateway from a checked configuration, runs it, and ends it gracefully: the only place that knows
+//! everyone.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::task::JoinSet;
+
+use crate::admin::Admin;
+use crate::base::{Clock, Random, Secret};
+use crate::config::Config;
+use crate::endpoints::Endpoints;
+use crate::gateway::{Front, Gateway};
+use crate::identity::{Identity, IdentityError, KeySource, KeyVault, VaultError};
+use crate::oidc::{Provider, ProviderError};
+use crate::route::{Table, TableError};
+use crate::server::{ListenAddress, ListenError, Listener, ListenerSettings, LimitSettings, Shutdown};
+use crate::session::{SessionError, Sessions};
+use crate::telemetry::Metrics;
+use crate::telemetry::audit::{self, Event, Record};
+use crate::upstream::{Tunnels, Upstream, UpstreamError};
+use crate::web::client::Network;
+
+/// Under which name the managed signing keys lie in the store.
+const KEYS: &str = "identity-keys";
+
+/// How often the signing keys are looked at.
+const KEYS_EVERY: Duration = Duration::from_secs(60);
+/// And until they have been read once.
+const KEYS_AT_FIRST: Duration = Duration::from_millis(500);
+
+/// Why the gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error("provider {0}: {1}")]
+    Provider(String, #[source] ProviderError),
+    #[error("upstream {0}: {1}")]
+    Upstream(String, #[source] UpstreamError),
+    #[error(transparent)]
+    Routes(#[from] TableError),
+}
+
+/// A gateway whose sockets are open and that waits to be run.
+#[derive(Debug)]
+pub struct App {
+    front: Arc<Front>,
+    listeners: Vec<Listener>,
+    admin: (Listener, Arc<Admin>),
+    limits: LimitSettings,
+    draining: Arc<AtomicBool>,
+    clock: Arc<dyn Clock>,
+}
+
+impl App {
+    /// Opens the sockets and builds every part. Neither the store nor any provider or upstream has to be there.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be opened or loaded, with what to do.
+    pub async fn build(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Self, StartError> {
+        let configuration = config.redacted();
+        let mut listeners = Vec::new();
+        for settings in &config.listeners {
+            listeners.push(Listener::bind(settings).await?);
+        }
+        let admin_listener = Listener::bind(&ListenerSettings {
+            address: ListenAddress::Tcp(config.admin.address),
+            certificates: Vec::new(),
+            redirect_to: None,
+        })
+        .await?;
+
+        let sessions = Arc::new(Sessions::connect(config.session, Arc::clone(&clock), Arc::clone(&random)).await?);
+        let vault: Option<Arc<dyn KeyVault>> = match config.identity.keys {
+            KeySource::Managed { .. } => Some(Arc::new(StoredKeys(Arc::clone(&sessions)))),
+            KeySource::Files(_) | KeySource::Shared(_) => None,
+        };
+        let identity = Arc::new(Identity::new(
+            config.identity,
+            config.upstream_identity,
+            vault,
+            Arc::clone(&clock),
+            Arc::clone(&random),
+        )?);
+        let mut providers = BTreeMap::new();
+        for settings in config.providers {
+            let name = Arc::clone(&settings.name);
+            let provider = Provider::new(settings, Arc::clone(&clock), Arc::clone(&random))
+                .map_err(|error| StartError::Provider(name.to_string(), error))?;
+            providers.insert(name, provider);
+        }
+        let mut upstreams = HashMap::new();
+        for settings in config.upstreams {
+            let name = Arc::clone(&settings.name);
+            let upstream =
+                Upstream::new(settings).map_err(|error| StartError::Upstream(name.to_string(), error))?;
+            upstreams.insert(name, upstream);
+        }
+        let routes = Arc::new(Table::new(config.routes)?);
+        let network = Arc::new(Network::new(config.network, config.cookie.clone()));
+        let metrics = Arc::new(Metrics::default());
+        let gateway = Arc::new(Gateway {
+            endpoints: Endpoints {
+                sessions: Arc::clone(&sessions),
+                providers,
+                identity: Arc::clone(&identity),
+                routes: Arc::clone(&routes),
+                network: Arc::clone(&network),
+                cookie: config.cookie.clone(),
+                metrics: Arc::clone(&metrics),
+                clock: Arc::clone(&clock),
+                random: Arc::clone(&random),
+            },
+            sessions,
+            identity,
+            routes,
+            upstreams,
+            network,
+            cookie: config.cookie,
+            limits: config.limits.clone(),
+            tunnels: Tunnels::default(),
+            metrics,
+            clock: Arc::clone(&clock),
+            random,
+        });
+        let front = Arc::new(Front::new(gateway));
+        let draining = Arc::new(AtomicBool::new(false));
+        let admin = Arc::new(Admin {
+            settings: config.admin,
+            front: Arc::clone(&front),
+            draining: Arc::clone(&draining),
+            configuration,
+            clock: Arc::clone(&clock),
+        });
+        Ok(Self { front, listeners, admin: (admin_listener, admin), limits: config.limits, draining, clock })
+    }
+
+    /// Where clients connect, as operators write it: `http://127.0.0.1:8080`.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<String> {
+        self.listeners.iter().map(Listener::address).collect()
+    }
+
+    /// Where health, metrics and the API are.
+    #[must_use]
+    pub fn admin_address(&self) -> String {
+        self.admin.0.address()
+    }
+
+    /// The gateway that answers.
+    #[must_use]
+    pub fn front(&self) -> &Arc<Front> {
+        &self.front
+    }
+
+    /// Serves until `shutdown` begins to drain, then finishes what is under way within `limits.drain_time`.
+    pub async fn run(self, shutdown: Shutdown) {
+        let mut background = JoinSet::new();
+        background.spawn(keep_keys(self.front.current(), Arc::clone(&self.clock)));
+        background.spawn(warm_providers(self.front.current()));
+
+        let mut serving = JoinSet::new();
+        for listener in self.listeners {
+            serving.spawn(listener.serve(Arc::clone(&self.front), self.limits.clone(), shutdown.clone()));
+        }
+        // Health and metrics answer to the last: a balancer has to see that this replica goes away.
+        let admin_shutdown = Shutdown::default();
+        let (listener, admin) = self.admin;
+        let admin = tokio::spawn(listener.serve(admin, self.limits.clone(), admin_shutdown.clone()));
+
+        shutdown.draining().await;
+        self.draining.store(true, Ordering::Relaxed);
+        tracing::info!(limit = ?self.limits.drain_time, "draining: no new connections, requests under way are finished");
+        let gateway = self.front.current();
+        let tunnels = async {
+            gateway.tunnels.drain(self.limits.drain_time).await;
+        };
+        tokio::join!(tunnels, async { while serving.join_next().await.is_some() {} });
+        gateway.sessions.flush().await;
+        background.shutdown().await;
+        admin_shutdown.stop();
+        let _ = tokio::time::timeout(Duration::from_secs(1), admin).await;
+        tracing::info!("stopped");
+    }
+}
+
+/// Reads, rotates and retires the managed keys; keeps the last good ones while the store is away.
+async fn keep_keys(gateway: Arc<Gateway>, _clock: Arc<dyn Clock>) {
+    loop {
+        match gateway.identity.refresh_keys().await {
+            Ok(true) => audit::write(Event::KeysRotated, Record::default()),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "the signing keys could not be read"),
+        }
+        let pause = if gateway.identity.ready() { KEYS_EVERY } else { KEYS_AT_FIRST };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Asks every provider once, so that the first login does not wait; whether it answers does not matter here.
+async fn warm_providers(gateway: Arc<Gateway>) {
+    for provider in gateway.endpoints.providers.values() {
+        if let Err(error) = provider.warm().await {
+            tracing::warn!(provider = provider.name(), %error, "the provider does not answer yet; people can sign in once it does");
+        }
+    }
+}
+
+/// The shelf in the store where the managed keys lie, sealed by the session service.
+#[derive(Debug)]
+struct StoredKeys(Arc<Sessions>);
+
+#[async_trait]
+impl KeyVault for StoredKeys {
+    async fn read(&self) -> Result<Option<(Secret<Vec<u8>>, u64)>, VaultError> {
+        self.0.managed_read(KEYS).await.map_err(VaultError::new)
+    }
+
+    async fn swap(&self, expected: Option<u64>, value: &Secret<Vec<u8>>) -> Result<bool, VaultError> {
+        self.0.managed_swap(KEYS, expected, value).await.map_err(VaultError::new)
+    }
+}

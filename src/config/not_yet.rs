@@ -1,0 +1,108 @@
+//! Keys of the product's interface that this version does not act on. Writing one is a problem: nothing is silently ignored.
+//!
+//! When a feature arrives, its line leaves this table, and only then.
+
+use toml::de::DeValue;
+
+/// A key, or some of its values, that has no effect yet.
+#[derive(Debug)]
+pub struct NotYet {
+    /// Path of the key; `*` is any name, `[]` any index.
+    pub key: &'static str,
+    /// Which of its values.
+    pub when: When,
+    /// What it is for.
+    pub what: &'static str,
+}
+
+/// Which values of a key are refused.
+#[derive(Debug)]
+pub enum When {
+    /// All.
+    Always,
+    /// All but these.
+    Not(&'static [&'static str]),
+    /// These.
+    Is(&'static [&'static str]),
+    /// Text that begins with one of these.
+    Begins(&'static [&'static str]),
+}
+
+/// Every key that is not supported yet.
+pub const NOT_YET: &[NotYet] = &[
+    not_yet("listeners[].client_ca", When::Always, "client certificates"),
+    not_yet("listeners[].proxy_protocol", When::Not(&["false"]), "the PROXY protocol"),
+    not_yet("session.store", When::Begins(&["redis-sentinel:", "rediss-sentinel:"]), "Redis Sentinel"),
+    not_yet("session.store", When::Begins(&["redis-cluster:", "rediss-cluster:"]), "Redis Cluster"),
+    not_yet("session.per_user", When::Not(&["unlimited"]), "a limit on the sessions of one user"),
+    not_yet("session.near_cache.replicas", When::Not(&["0"]), "heartbeats that wait for Redis replicas"),
+    not_yet("providers.*.client_key", When::Always, "private_key_jwt"),
+    not_yet("providers.*.client_certificate", When::Always, "client authentication by certificate"),
+    not_yet(
+        "providers.*.client_auth",
+        When::Is(&["private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"]),
+        "client authentication by key or certificate",
+    ),
+    not_yet("providers.*.profile", When::Not(&["oidc"]), "the FAPI 2.0 profile"),
+    not_yet("providers.*.pushed_authorization", When::Not(&["auto", "off"]), "pushed authorization requests"),
+    not_yet("providers.*.dpop", When::Not(&["false"]), "DPoP"),
+    not_yet("providers.*.response_mode", When::Is(&["form_post"]), "answers by form post"),
+    not_yet("providers.*.logout.rp_initiated", When::Not(&["true"]), "switching it off for one provider"),
+    not_yet("providers.*.logout.back_channel", When::Not(&["true"]), "switching it off for one provider"),
+    not_yet("providers.*.logout.front_channel", When::Not(&["true"]), "switching it off for one provider"),
+    not_yet("providers.*.logout.return_to", When::Always, "a page of one's own after logout"),
+    not_yet("upstreams.*.urls", When::Always, "balancing over several addresses"),
+    not_yet("upstreams.*.health", When::Always, "health checks"),
+    not_yet("upstreams.*.tls.certificate", When::Always, "a client certificate for an upstream"),
+    not_yet("upstreams.*.tls.key", When::Always, "a client certificate for an upstream"),
+    not_yet("upstreams.*.identity.access_token", When::Not(&["none"]), "forwarding or exchanging access tokens"),
+    not_yet("routes[].access", When::Is(&["bearer", "session-or-bearer"]), "bearer tokens"),
+    not_yet("routes[].when", When::Always, "conditions in CEL"),
+    not_yet("routes[].acr", When::Not(&["[]"]), "step-up by `acr`"),
+    not_yet("routes[].max_age", When::Always, "signing in again after a time"),
+    not_yet("routes[].cors.origins", When::Not(&["[]"]), "CORS"),
+    not_yet("bearer", When::Always, "bearer tokens"),
+    not_yet("handoff", When::Always, "the handoff to another domain"),
+    not_yet("telemetry.traces", When::Always, "traces"),
+    not_yet("telemetry.audit", When::Not(&["[log]"]), "an audit trail of its own"),
+];
+
+/// What the value of `key` (with `*` and `[]`) would ask for, if that is not supported yet.
+pub fn refused(key: &str, value: &DeValue<'_>) -> Option<&'static NotYet> {
+    NOT_YET.iter().filter(|entry| entry.key == key).find(|entry| entry.when.holds(value))
+}
+
+/// Whether the table speaks of `key` at all, so that a harmless value of it is not an unknown key.
+pub fn known(key: &str) -> bool {
+    NOT_YET.iter().any(|entry| entry.key == key)
+}
+
+impl When {
+    fn holds(&self, value: &DeValue<'_>) -> bool {
+        let written = written(value);
+        match self {
+            Self::Always => true,
+            Self::Not(values) => !values.contains(&written.as_str()),
+            Self::Is(values) => values.contains(&written.as_str()),
+            Self::Begins(starts) => starts.iter().any(|start| written.starts_with(start)),
+        }
+    }
+}
+
+/// A value in the words of the table above.
+fn written(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => text.to_string(),
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Boolean(yes) => yes.to_string(),
+        DeValue::Array(items) => {
+            let items: Vec<String> = items.iter().map(|item| written(item.get_ref())).collect();
+            format!("[{}]", items.join(","))
+        }
+        DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Table(_) => String::new(),
+    }
+}
+
+const fn not_yet(key: &'static str, when: When, what: &'static str) -> NotYet {
+    NotYet { key, when, what }
+}

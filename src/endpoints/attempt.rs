@@ -1,0 +1,103 @@
+//! Login attempts in the browser: each sealed into a short-lived cookie of its own, named by its state.
+//!
+//! Nothing is stored for strangers (DOS-01), tabs do not disturb each other (LOGIN-07), and the jar stays small (LOGIN-09).
+
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderValue;
+
+use crate::base::{Random, Timestamp};
+use crate::oidc::{LoginAttempt, ResponseMode};
+use crate::session::{Purpose, Ring};
+use crate::web::client::ClientRequest;
+use crate::web::{CookieSettings, SameSite, cookie};
+
+/// How long a person has for signing in at the provider.
+pub(super) const LIFETIME: Duration = Duration::from_secs(10 * 60);
+
+/// How many attempts of one browser may be pending, and how many bytes they may take in its `Cookie` header.
+const MOST: usize = 5;
+const MOST_BYTES: usize = 3 * 1024;
+
+/// The cookie's name: says which attempt it is without showing the state.
+fn name(settings: &CookieSettings, state: &str) -> String {
+    let digest = digest::digest(&digest::SHA256, state.as_bytes());
+    let short = digest.as_ref().get(..12).unwrap_or_default();
+    format!("{}-login-{}", settings.name, URL_SAFE_NO_PAD.encode(short))
+}
+
+/// The `Set-Cookie` lines that remember `attempt` and let the oldest go where there are too many.
+pub(super) fn remember(
+    attempt: &LoginAttempt,
+    mode: ResponseMode,
+    client: &ClientRequest,
+    settings: &CookieSettings,
+    ring: &Ring,
+    random: &dyn Random,
+) -> Vec<HeaderValue> {
+    let name = name(settings, &attempt.state);
+    let Ok(plain) = serde_json::to_vec(attempt) else { return Vec::new() };
+    let value = ring.seal_text(Purpose::LoginAttempt, name.as_bytes(), &plain, random);
+    // A form_post answer is a cross-site POST, which carries no Lax cookie (LOGIN-21).
+    let same_site = match mode {
+        ResponseMode::Query => SameSite::Lax,
+        ResponseMode::FormPost => SameSite::None,
+    };
+    let mut lines = evict(client, settings, ring, name.len() + value.len());
+    lines.push(cookie::set(settings, &name, &value, Some(LIFETIME), same_site));
+    lines
+}
+
+/// Deletes what does not fit beside a new one of `bytes`: unreadable ones first, then the oldest.
+fn evict(client: &ClientRequest, settings: &CookieSettings, ring: &Ring, bytes: usize) -> Vec<HeaderValue> {
+    let prefix = format!("{}-login-", settings.name);
+    let mut pending: Vec<(Timestamp, &str, usize)> = client
+        .cookies
+        .ours_with_prefix(&prefix)
+        .map(|(name, value)| {
+            let created = open(ring, name, value).map_or(Timestamp::default(), |attempt| attempt.created);
+            (created, name, name.len() + value.len())
+        })
+        .collect();
+    pending.sort_by_key(|one| std::cmp::Reverse(one.0));
+    let mut room = MOST_BYTES.saturating_sub(bytes);
+    let mut kept = 0;
+    let mut lines = Vec::new();
+    for (created, name, size) in pending {
+        if created != Timestamp::default() && kept + 1 < MOST && size <= room {
+            kept += 1;
+            room -= size;
+        } else {
+            room = 0;
+            lines.push(cookie::delete(settings, name));
+        }
+    }
+    lines
+}
+
+/// The attempt that this browser began with `state`, if it did and not too long ago.
+pub(super) fn recall(
+    state: &str,
+    client: &ClientRequest,
+    settings: &CookieSettings,
+    ring: &Ring,
+    now: Timestamp,
+) -> Option<LoginAttempt> {
+    let name = name(settings, state);
+    let attempt = open(ring, &name, client.cookies.ours(&name)?)?;
+    let mine = aws_lc_rs::constant_time::verify_slices_are_equal(attempt.state.as_bytes(), state.as_bytes()).is_ok();
+    (mine && now.since(attempt.created) <= LIFETIME && attempt.origin == client.origin.to_string()).then_some(attempt)
+}
+
+fn open(ring: &Ring, name: &str, value: &str) -> Option<LoginAttempt> {
+    let opened = ring.open_text(Purpose::LoginAttempt, name.as_bytes(), value)?;
+    serde_json::from_slice(&opened.plain).ok()
+}
+
+/// The line that forgets the attempt with `state`.
+pub(super) fn forget(state: &str, settings: &CookieSettings) -> HeaderValue {
+    cookie::delete(settings, &name(settings, state))
+}

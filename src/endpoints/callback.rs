@@ -1,0 +1,273 @@
+//! `GET|POST callback`: from a code to a session.
+//!
+//! In this order, and each step only with what the one before proved: the attempt of this very browser, `iss`, errors, the
+//! state burnt, the code redeemed, the ID token, userinfo, the session.
+
+use std::sync::Arc;
+
+use http::header::SET_COOKIE;
+use http::{HeaderValue, Method, Response, StatusCode};
+
+use super::{Denied, Endpoints, Start, attempt, form, login, loop_breaker, store_away};
+use crate::access::Caller;
+use crate::base::{Blame, Blamed, Secret, Timestamp};
+use crate::oidc::{Asked, AuthorizationResponse, LoginAttempt, Provider, ProviderError};
+use crate::session::{Created, LiveSession, NewSession, OperatorMeta, StoreError, Tokens};
+use crate::telemetry::audit::{self, Event, Record};
+use crate::telemetry::metrics::Word;
+use crate::web::answer::Problem;
+use crate::web::body::Body;
+use crate::web::client::ClientRequest;
+use crate::web::{ReturnTo, cookie};
+
+/// Why a callback made no session.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// Its parameters are not an authorization response.
+    #[error("the callback's parameters are not an authorization response: {0}")]
+    Malformed(String),
+    /// This browser did not begin this login, or began it too long ago.
+    #[error("this browser began no login with this state, or too long ago")]
+    NoAttempt {
+        /// The login was started a second time already.
+        again: bool,
+    },
+    /// Somebody redeemed it already.
+    #[error("this login came back before")]
+    Burnt(ReturnTo),
+    /// The provider said no.
+    #[error("the provider answered with the error {code}")]
+    Provider {
+        /// The `error` parameter, bounded.
+        code: String,
+        /// The `error_description` parameter, bounded; shown escaped.
+        description: Option<String>,
+    },
+    /// Something in the provider's answers does not hold, or it is away.
+    #[error(transparent)]
+    Answer(#[from] ProviderError),
+    /// The user's sessions were revoked while the login was under way.
+    #[error("the user's sessions were revoked while the login was under way")]
+    Revoked,
+    /// The store cannot say.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Endpoints {
+    pub(super) async fn callback(&self, client: &ClientRequest, body: Body, now: Timestamp) -> Response<Body> {
+        let parameters: Vec<(String, String)> = if client.method == Method::POST {
+            match form::read(client, body).await {
+                Some(fields) => fields,
+                None => return self.malformed(client),
+            }
+        } else {
+            url::form_urlencoded::parse(client.query().unwrap_or_default().as_bytes()).into_owned().collect()
+        };
+        let response = match AuthorizationResponse::parse(parameters) {
+            Ok(response) => response,
+            Err(error) => {
+                tracing::info!(request_id = %client.request_id, %error, "not an authorization response");
+                return self.malformed(client);
+            }
+        };
+        let state = response.state.clone();
+        match self.redeem(client, response, now).await {
+            Ok((live, target)) => self.welcome(client, &live, &target, &state),
+            Err(failure) => self.failed(client, failure, &state, now).await,
+        }
+    }
+
+    /// The steps from an authorization response to a session.
+    async fn redeem(
+        &self,
+        client: &ClientRequest,
+        response: AuthorizationResponse,
+        now: Timestamp,
+    ) -> Result<(Arc<LiveSession>, ReturnTo), Failure> {
+        let attempt = attempt::recall(&response.state, client, &self.cookie, self.sessions.ring(), now)
+            .ok_or(Failure::NoAttempt { again: loop_breaker::is_marked(&response.state) })?;
+        let provider = self
+            .providers
+            .get(attempt.provider.as_str())
+            .ok_or(Failure::NoAttempt { again: loop_breaker::is_marked(&response.state) })?;
+        // Proven when the attempt was sealed; read again all the same, since a reload may have changed our origins.
+        let target = ReturnTo::parse(&attempt.return_to, &client.origin, &self.network).unwrap_or_else(ReturnTo::root);
+        provider.check_iss(&response).await?;
+        let code = response.code()?;
+        let born = self.sessions.burn_attempt(&response.state, now).await?.ok_or(Failure::Burnt(target.clone()))?;
+        let new = self.sign_in(provider, &attempt, code, client).await?;
+        let earlier = match self.caller(client, now).await {
+            Ok(Caller::Person(live)) => Some(live),
+            Ok(Caller::Anonymous { .. }) | Err(Denied::SeveralCookies) => None,
+            Err(Denied::Store(error)) => return Err(error.into()),
+        };
+        let meta = OperatorMeta {
+            address: client.address.to_string(),
+            agent: client.header_text(&http::header::USER_AGENT).unwrap_or_default(),
+        };
+        let live = match self.sessions.create(new, born, meta, self.clock.now()).await? {
+            Created::Created(live) => live,
+            Created::Revoked => return Err(Failure::Revoked),
+        };
+        // The new session stands; only now may the old one go (SESS-02, LOGIN-20).
+        if let Some(earlier) = earlier {
+            self.sessions.end(&earlier, now).await?;
+            audit::write(Event::SessionEnded, Record {
+                request_id: Some(&client.request_id),
+                sid: Some(earlier.session().sid.as_str()),
+                reason: Some("replaced by a new login"),
+                ..Record::default()
+            });
+        }
+        Ok((live, target))
+    }
+
+    /// Redeems the code and proves who that is.
+    async fn sign_in(
+        &self,
+        provider: &Provider,
+        attempt: &LoginAttempt,
+        code: Secret<String>,
+        client: &ClientRequest,
+    ) -> Result<NewSession, ProviderError> {
+        let answer = provider.exchange(&code, attempt).await?;
+        let now = self.clock.now();
+        let id_token = provider.verify_id_token(&answer, attempt, now).await?;
+        let mut claims = id_token.claims.clone();
+        if provider.settings().userinfo {
+            claims.extend(provider.userinfo(&answer.access_token, &id_token.sub).await?);
+        }
+        Ok(NewSession {
+            provider: Arc::from(provider.name()),
+            issuer: provider.settings().issuer.clone(),
+            subject: id_token.sub.clone(),
+            provider_sid: id_token.sid.clone(),
+            origin: client.origin.to_string(),
+            auth_time: id_token.auth_time,
+            acr: id_token.acr.clone(),
+            amr: id_token.amr.clone(),
+            claims: provider.map_claims(claims)?,
+            scope: answer.scope.clone(),
+            tokens: Tokens {
+                access_token_expires: now + answer.expires_in,
+                access_token: answer.access_token,
+                refresh_token: answer.refresh_token,
+                id_token: answer.id_token.unwrap_or_default(),
+            },
+        })
+    }
+
+    /// The session's cookie, and on to where the person wanted to go.
+    fn welcome(&self, client: &ClientRequest, live: &LiveSession, target: &ReturnTo, state: &str) -> Response<Body> {
+        let session = live.session();
+        audit::write(Event::LoginSucceeded, Record {
+            request_id: Some(&client.request_id),
+            provider: Some(&session.provider),
+            issuer: Some(&session.issuer),
+            subject: Some(&session.subject),
+            sid: Some(session.sid.as_str()),
+            address: Some(&client.address),
+            ..Record::default()
+        });
+        self.metrics.logins.get_or_create(&Word { kind: "succeeded" }).inc();
+        let mut answer = login::land(target);
+        let headers = answer.headers_mut();
+        headers.append(SET_COOKIE, cookie::set_session(&self.cookie, live.token().expose()));
+        headers.append(SET_COOKIE, attempt::forget(state, &self.cookie));
+        headers.append(SET_COOKIE, loop_breaker::counted(client, &self.cookie));
+        answer
+    }
+
+    async fn failed(&self, client: &ClientRequest, failure: Failure, state: &str, now: Timestamp) -> Response<Body> {
+        let mut answer = match &failure {
+            Failure::NoAttempt { again } => return self.stale(client, *again, now).await,
+            Failure::Burnt(target) => login::land(target),
+            Failure::Malformed(_) => return self.malformed(client),
+            Failure::Store(error) => return store_away(error, client),
+            Failure::Answer(error) if error.is_temporary() => {
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Signing in is not possible right now")
+                    .detail("The sign-in service does not answer. Try again in a moment.")
+                    .retry_after(std::time::Duration::from_secs(5))
+                    .login(self.own_path("login"))
+                    .answer(client.format(), &client.request_id)
+            }
+            Failure::Provider { code, description } => self.provider_error(client, code, description.as_deref()),
+            Failure::Answer(error) => {
+                let status = match error.blame() {
+                    Blame::Provider => StatusCode::BAD_GATEWAY,
+                    Blame::Bug => StatusCode::INTERNAL_SERVER_ERROR,
+                    _ => StatusCode::BAD_REQUEST,
+                };
+                Problem::new(status, "You are not signed in")
+                    .detail("The answer of the sign-in service did not hold. Try again; if it stays so, give the reference below to whoever runs this site.")
+                    .login(self.own_path("login"))
+                    .answer(client.format(), &client.request_id)
+            }
+            Failure::Revoked => Problem::new(StatusCode::FORBIDDEN, "You are not signed in")
+                .detail("Your sessions were ended while you signed in. Sign in again.")
+                .login(self.own_path("login"))
+                .answer(client.format(), &client.request_id),
+        };
+        let reason = failure.to_string();
+        audit::write(Event::LoginFailed, Record {
+            request_id: Some(&client.request_id),
+            address: Some(&client.address),
+            reason: Some(&reason),
+            ..Record::default()
+        });
+        self.metrics.logins.get_or_create(&Word { kind: "failed" }).inc();
+        answer.headers_mut().append(SET_COOKIE, attempt::forget(state, &self.cookie));
+        answer
+    }
+
+    /// A callback that this browser did not begin, or not lately: bookmarked, replayed, or cookies are blocked.
+    ///
+    /// It redeems nothing. With a live session the person simply lands on `/`; without one the login starts over, once.
+    async fn stale(&self, client: &ClientRequest, again: bool, now: Timestamp) -> Response<Body> {
+        match self.caller(client, now).await {
+            Ok(Caller::Person(_)) => return login::land(&ReturnTo::root()),
+            Ok(Caller::Anonymous { .. }) => {}
+            Err(denied) => return denied.answer(client),
+        }
+        if again || !client.fetch.may_start_login(&Method::GET) {
+            self.metrics.logins.get_or_create(&Word { kind: "stale" }).inc();
+            return loop_breaker::page(client, self.own_path("login"));
+        }
+        let start = Start { return_to: ReturnTo::root(), provider: None, asked: Asked::default(), again: true };
+        let mut answer = self.start(client, start, now).await;
+        answer.headers_mut().append(SET_COOKIE, loop_breaker::counted(client, &self.cookie));
+        answer
+    }
+
+    /// The provider said no (LOGIN-15): say so, escaped, and try nothing by ourselves.
+    fn provider_error(&self, client: &ClientRequest, code: &str, description: Option<&str>) -> Response<Body> {
+        let (status, title) = match code {
+            "access_denied" => (StatusCode::FORBIDDEN, "You were not let in"),
+            "server_error" | "temporarily_unavailable" => {
+                (StatusCode::SERVICE_UNAVAILABLE, "The sign-in service has trouble")
+            }
+            _ => (StatusCode::BAD_REQUEST, "Signing in did not work"),
+        };
+        let mut detail = format!("The sign-in service answered: {code}");
+        if let Some(description) = description {
+            detail.push_str(" (");
+            detail.push_str(description);
+            detail.push(')');
+        }
+        Problem::new(status, title).detail(detail).login(self.own_path("login")).answer(client.format(), &client.request_id)
+    }
+
+    fn malformed(&self, client: &ClientRequest) -> Response<Body> {
+        self.metrics.logins.get_or_create(&Word { kind: "malformed" }).inc();
+        Problem::new(StatusCode::BAD_REQUEST, "This is not an answer to a login")
+            .detail("The address holds no answer of a sign-in service, or one that this site does not accept.")
+            .login(self.own_path("login"))
+            .answer(client.format(), &client.request_id)
+    }
+}
+
+#[allow(unused)]
+fn header(value: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(value).ok()
+}

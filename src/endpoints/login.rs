@@ -1,0 +1,184 @@
+//! Sends a browser to sign in: `GET login`, and every navigation to a protected page without a session.
+
+use std::sync::Arc;
+
+use http::header::{LOCATION, SET_COOKIE};
+use http::{HeaderValue, Response, StatusCode};
+
+use super::{Endpoints, attempt, loop_breaker};
+use crate::base::{Blamed, Timestamp};
+use crate::oidc::{Asked, LoginAttempt, Provider, ProviderError};
+use crate::route::Route;
+use crate::telemetry::metrics::Word;
+use crate::web::ReturnTo;
+use crate::web::answer::{self, Problem};
+use crate::web::body::Body;
+use crate::web::client::ClientRequest;
+use crate::web::path::CanonicalPath;
+
+/// What a login is started with.
+#[derive(Debug)]
+pub struct Start {
+    /// Where the person lands afterwards.
+    pub return_to: ReturnTo,
+    /// Name of the provider, where it is known already.
+    pub provider: Option<Arc<str>>,
+    /// What the login asks beyond the configuration.
+    pub asked: Asked,
+    /// This login takes the place of one whose callback came without its cookie.
+    pub again: bool,
+}
+
+impl Endpoints {
+    /// `GET login`: only what is on the list goes into the authorization request (LOGIN-22).
+    pub(super) async fn login(&self, client: &ClientRequest, now: Timestamp) -> Response<Body> {
+        if !client.fetch.may_start_login(&client.method) && !client.fetch.is_plain_request() {
+            return self.challenge(client, false);
+        }
+        let mut return_to = None;
+        let mut provider = None;
+        let mut asked = Asked::default();
+        for (name, value) in url::form_urlencoded::parse(client.query().unwrap_or_default().as_bytes()) {
+            match name.as_ref() {
+                "rd" | "return_to" => return_to = Some(value.into_owned()),
+                "provider" => provider = Some(value.into_owned()),
+                other => asked.accept(other, &value),
+            }
+        }
+        let return_to = return_to
+            .and_then(|raw| ReturnTo::parse(&raw, &client.origin, &self.network))
+            .unwrap_or_else(ReturnTo::root);
+        let provider = match provider {
+            None => None,
+            Some(name) => match self.providers.get_key_value(name.as_str()) {
+                Some((name, _)) => Some(Arc::clone(name)),
+                None => {
+                    return Problem::new(StatusCode::BAD_REQUEST, "There is no such provider")
+                        .detail("The login names a provider that is not configured here.")
+                        .answer(client.format(), &client.request_id);
+                }
+            },
+        };
+        self.start(client, Start { return_to, provider, asked, again: false }, now).await
+    }
+
+    /// A navigation to a protected page without a session.
+    pub async fn login_for(&self, client: &ClientRequest, route: &Route, now: Timestamp) -> Response<Body> {
+        let start = Start {
+            return_to: ReturnTo::of(client, &self.network),
+            provider: route.provider.clone(),
+            asked: Asked::default(),
+            again: false,
+        };
+        self.start(client, start, now).await
+    }
+
+    /// Remembers the attempt in the browser and sends it to the provider.
+    pub(super) async fn start(&self, client: &ClientRequest, start: Start, now: Timestamp) -> Response<Body> {
+        if loop_breaker::is_looping(client, &self.cookie) {
+            self.metrics.logins.get_or_create(&Word { kind: "looping" }).inc();
+            let mut answer = loop_breaker::page(client, self.own_path("login"));
+            answer.headers_mut().extend(
+                loop_breaker::forget(client, &self.cookie).map(|line| (SET_COOKIE, line)),
+            );
+            return answer;
+        }
+        let Some(provider) = start.provider.as_deref().or(self.provider_for(client, &start.return_to).as_deref())
+            .and_then(|name| self.providers.get(name))
+        else {
+            return self.choose_provider(client, &start.return_to);
+        };
+        let mut attempt = LoginAttempt::new(provider.settings(), start.return_to.as_str(), start.asked, now, &*self.random);
+        if start.again {
+            attempt.state = loop_breaker::mark(&attempt.state);
+        }
+        let location = match provider.authorization_url(&attempt).await {
+            Ok(url) => url,
+            Err(error) => return self.provider_trouble(client, provider, &error),
+        };
+        let lines = attempt::remember(
+            &attempt,
+            provider.settings().response_mode,
+            client,
+            &self.cookie,
+            self.sessions.ring(),
+            &*self.random,
+        );
+        let mut answer = answer::redirect_303(location.as_str());
+        for line in lines {
+            answer.headers_mut().append(SET_COOKIE, line);
+        }
+        answer
+    }
+
+    /// The provider of the route that the target belongs to; the only one there is, where that says nothing.
+    fn provider_for(&self, client: &ClientRequest, target: &ReturnTo) -> Option<Arc<str>> {
+        if let (1, Some(only)) = (self.providers.len(), self.providers.keys().next()) {
+            return Some(Arc::clone(only));
+        }
+        let path = target.as_str().split(['?', '#']).next().unwrap_or("/");
+        let path = CanonicalPath::parse(path).ok()?;
+        self.routes.find(&client.origin.host, &path, &http::Method::GET)?.provider.clone()
+    }
+
+    /// A page with one link a provider, where nothing says which.
+    fn choose_provider(&self, client: &ClientRequest, target: &ReturnTo) -> Response<Body> {
+        let login = self.own_path("login");
+        let links: Vec<(String, &str)> = self
+            .providers
+            .keys()
+            .map(|name| {
+                let query = url::form_urlencoded::Serializer::new(String::new())
+                    .append_pair("provider", name)
+                    .append_pair("rd", target.as_str())
+                    .finish();
+                (format!("{login}?{query}"), &**name)
+            })
+            .collect();
+        if client.format() == answer::Format::Problem {
+            return Problem::new(StatusCode::BAD_REQUEST, "Which provider?")
+                .detail("Several providers are configured. Name one: login?provider=…")
+                .answer(client.format(), &client.request_id);
+        }
+        answer::page(
+            StatusCode::OK,
+            "Sign in",
+            maud::html! {
+                p { "Where do you want to sign in?" }
+                ul class="choices" {
+                    @for (href, name) in &links { li { a href=(href) { (name) } } }
+                }
+            },
+        )
+    }
+
+    /// The provider is away or answered nonsense before anybody was sent there: 503, whatever the log says.
+    pub(super) fn provider_trouble(
+        &self,
+        client: &ClientRequest,
+        provider: &Provider,
+        error: &ProviderError,
+    ) -> Response<Body> {
+        tracing::warn!(
+            request_id = %client.request_id,
+            provider = provider.name(),
+            blame = error.blame().as_str(),
+            %error,
+            "nobody can sign in at this provider now"
+        );
+        self.metrics.logins.get_or_create(&Word { kind: "provider_unavailable" }).inc();
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Signing in is not possible right now")
+            .detail("The sign-in service does not answer as it should. Who is signed in already stays signed in. Try again in a moment.")
+            .retry_after(std::time::Duration::from_secs(5))
+            .answer(client.format(), &client.request_id)
+    }
+}
+
+/// 303 to a target that is proven safe, telling nobody where the browser comes from (LOGIN-17).
+pub(super) fn land(target: &ReturnTo) -> Response<Body> {
+    let mut answer = answer::redirect_303("/");
+    if let Ok(location) = HeaderValue::from_str(target.as_str()) {
+        answer.headers_mut().insert(LOCATION, location);
+    }
+    answer
+}

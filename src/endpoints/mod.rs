@@ -1,0 +1,234 @@
+//! Our own pages and JSON, below the endpoints' prefix (`/oauth2/`).
+//!
+//! Nothing below the prefix ever reaches an upstream, whether we know the path or not (OPS-10). Every answer here is
+//! `no-store`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::{Method, Response, StatusCode};
+
+use crate::access::{Caller, Credential, identify};
+use crate::base::{Clock, Random, Timestamp};
+use crate::identity::Identity;
+use crate::oidc::Provider;
+use crate::route::Table;
+use crate::session::{LiveSession, Sessions, StoreError};
+use crate::telemetry::Metrics;
+use crate::web::answer::{Format, Problem};
+use crate::web::body::Body;
+use crate::web::client::{ClientRequest, Network};
+use crate::web::{CookieSettings, cookie};
+
+mod attempt;
+mod callback;
+mod form;
+mod jwks;
+mod login;
+mod logout;
+mod loop_breaker;
+mod session;
+mod userinfo;
+
+pub use login::Start;
+
+/// What the endpoints work with.
+#[derive(Debug)]
+pub struct Endpoints {
+    /// The session service.
+    pub sessions: Arc<Sessions>,
+    /// The providers, by their configured names.
+    pub providers: BTreeMap<Arc<str>, Provider>,
+    /// The signing keys.
+    pub identity: Arc<Identity>,
+    /// The routes: a login for a path goes to the provider of its route.
+    pub routes: Arc<Table>,
+    /// Public origins, prefix.
+    pub network: Arc<Network>,
+    /// How our cookies are marked.
+    pub cookie: CookieSettings,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Unguessable bytes.
+    pub random: Arc<dyn Random>,
+}
+
+/// One of our paths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    Login,
+    Callback,
+    Logout,
+    SignedOut,
+    Userinfo,
+    Session,
+    Jwks,
+    /// Below the prefix, and not one that we know.
+    Unknown,
+}
+
+impl Endpoints {
+    /// Which of our paths this is; `None` for the applications' own.
+    #[must_use]
+    pub fn find(&self, path: &str) -> Option<Endpoint> {
+        if path == "/.well-known/jwks.json" {
+            return Some(Endpoint::Jwks);
+        }
+        let below = path.strip_prefix(self.network.endpoints())?;
+        if below.is_empty() {
+            return Some(Endpoint::Unknown);
+        }
+        Some(match below.strip_prefix('/')? {
+            "login" | "start" | "sign_in" => Endpoint::Login,
+            "callback" => Endpoint::Callback,
+            "logout" | "sign_out" => Endpoint::Logout,
+            "signed_out" => Endpoint::SignedOut,
+            "userinfo" => Endpoint::Userinfo,
+            "session" => Endpoint::Session,
+            "jwks" => Endpoint::Jwks,
+            _ => Endpoint::Unknown,
+        })
+    }
+
+    /// Answers a request for one of our paths.
+    pub async fn serve(&self, endpoint: Endpoint, client: &ClientRequest, body: Body, now: Timestamp) -> Response<Body> {
+        if !endpoint.methods().contains(&client.method) {
+            return not_allowed(endpoint, client);
+        }
+        match endpoint {
+            Endpoint::Login => self.login(client, now).await,
+            Endpoint::Callback => self.callback(client, body, now).await,
+            Endpoint::Logout => self.logout(client, body, now).await,
+            Endpoint::SignedOut => self.signed_out(client, now),
+            Endpoint::Userinfo => self.userinfo(client, now).await,
+            Endpoint::Session => self.session(client, now).await,
+            Endpoint::Jwks => self.jwks(client),
+            Endpoint::Unknown => Problem::new(StatusCode::NOT_FOUND, "There is nothing here")
+                .detail("The gateway keeps this path for its own endpoints, and this is none of them.")
+                .answer(client.format(), &client.request_id),
+        }
+    }
+
+    /// The address of one of our own paths, on the origin that the browser sees.
+    fn own_path(&self, name: &str) -> String {
+        format!("{}/{name}", self.network.endpoints())
+    }
+
+    /// The session that the cookie opens, if any.
+    async fn caller(&self, client: &ClientRequest, now: Timestamp) -> Result<Caller, Denied> {
+        let credential = Credential::from_cookie(&client.cookies.session);
+        if matches!(credential, Credential::Several) {
+            return Err(Denied::SeveralCookies);
+        }
+        Ok(identify(credential, &self.sessions, client, now).await?)
+    }
+
+    /// The session that the cookie opens, or the answer that says what is missing.
+    async fn signed_in(&self, client: &ClientRequest, now: Timestamp) -> Result<Arc<LiveSession>, Box<Response<Body>>> {
+        match self.caller(client, now).await {
+            Ok(Caller::Person(live)) => Ok(live),
+            Ok(Caller::Anonymous { dead_cookie }) => Err(Box::new(self.challenge(client, dead_cookie))),
+            Err(denied) => Err(Box::new(denied.answer(client))),
+        }
+    }
+
+    /// 401: sign in first. Sets no cookie; deletes one that opens nothing any more.
+    #[must_use]
+    pub fn challenge(&self, client: &ClientRequest, dead_cookie: bool) -> Response<Body> {
+        let mut answer = Problem::new(StatusCode::UNAUTHORIZED, "Sign in first")
+            .detail("This needs a session, and the request carried none that is alive.")
+            .login(self.login_url(client))
+            .answer(client.format(), &client.request_id);
+        if dead_cookie {
+            answer.headers_mut().append(http::header::SET_COOKIE, cookie::delete(&self.cookie, &self.cookie.name));
+        }
+        answer
+    }
+
+    /// Where a person signs in and comes back to what they asked for, as an absolute URL.
+    #[must_use]
+    pub fn login_url(&self, client: &ClientRequest) -> String {
+        let mut url = format!("{}{}", client.origin, self.own_path("login"));
+        // A script's own URL is no place for a person to land on; the page that holds it is, and we don't know that one.
+        if client.fetch.is_navigation() && matches!(client.method, Method::GET | Method::HEAD) {
+            let target = crate::web::ReturnTo::of(client, &self.network);
+            let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("rd", target.as_str()).finish();
+            url.push('?');
+            url.push_str(&query);
+        }
+        url
+    }
+}
+
+impl Endpoint {
+    fn methods(self) -> &'static [Method] {
+        match self {
+            Self::Login | Self::SignedOut | Self::Userinfo | Self::Session | Self::Jwks => &[Method::GET, Method::HEAD],
+            Self::Callback | Self::Logout => &[Method::GET, Method::POST],
+            Self::Unknown => &[
+                Method::GET,
+                Method::HEAD,
+                Method::POST,
+                Method::PUT,
+                Method::PATCH,
+                Method::DELETE,
+                Method::OPTIONS,
+            ],
+        }
+    }
+}
+
+/// Why an endpoint does not know who is calling.
+enum Denied {
+    SeveralCookies,
+    Store(StoreError),
+}
+
+impl From<StoreError> for Denied {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Denied {
+    fn answer(&self, client: &ClientRequest) -> Response<Body> {
+        match self {
+            Self::SeveralCookies => several_cookies(client.format(), client),
+            Self::Store(error) => store_away(error, client),
+        }
+    }
+}
+
+/// 400: whose request is it? (SESS-09)
+#[must_use]
+pub fn several_cookies(format: Format, client: &ClientRequest) -> Response<Body> {
+    Problem::new(StatusCode::BAD_REQUEST, "Several session cookies")
+        .detail(
+            "The browser sent more than one session cookie, so it is not certain whose request this is. \
+             Delete this site's cookies and sign in again.",
+        )
+        .answer(format, &client.request_id)
+}
+
+/// 503: the store cannot say. Nothing is cleared, nobody is sent to sign in (SESS-13).
+#[must_use]
+pub fn store_away(error: &StoreError, client: &ClientRequest) -> Response<Body> {
+    tracing::warn!(request_id = %client.request_id, %error, "the store cannot answer");
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Sessions cannot be checked right now")
+        .detail("You are still signed in. Please try again in a moment.")
+        .retry_after(std::time::Duration::from_secs(1))
+        .answer(client.format(), &client.request_id)
+}
+
+fn not_allowed(endpoint: Endpoint, client: &ClientRequest) -> Response<Body> {
+    let allow = endpoint.methods().iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+    let mut answer = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "This method is not for this endpoint")
+        .detail(format!("It takes {allow}."))
+        .answer(client.format(), &client.request_id);
+    if let Ok(allow) = http::HeaderValue::from_str(&allow) {
+        answer.headers_mut().insert(http::header::ALLOW, allow);
+    }
+    answer
+}

@@ -1,0 +1,142 @@
+//! From a permit to the upstream's answer.
+
+use std::sync::Arc;
+
+use http::{Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+
+use super::Gateway;
+use super::handle::Story;
+use crate::access::Permit;
+use crate::base::{Blamed, Timestamp};
+use crate::identity::{IdentityError, IdentityToken, Kind, Subject};
+use crate::route::{AccessMode, CachePolicy};
+use crate::server;
+use crate::session::LiveSession;
+use crate::telemetry::access_log::Outcome;
+use crate::upstream::{Answer, UpstreamError, UpstreamRequest};
+use crate::web::answer::{Format, Problem};
+use crate::web::body::Body;
+use crate::web::client::{ClientRequest, RequestId};
+use crate::web::headers;
+
+/// Nothing gets here without a permit, and a permit is spent here.
+pub(super) async fn forward(
+    gateway: &Arc<Gateway>,
+    permit: Permit,
+    client: ClientRequest,
+    body: Incoming,
+    upgrade: OnUpgrade,
+    story: &mut Story,
+    now: Timestamp,
+) -> Response<Body> {
+    let route = Arc::clone(permit.route());
+    let (format, request_id) = (client.format(), client.request_id.clone());
+    let Some(upstream) = gateway.upstreams.get(&route.upstream) else {
+        // The configuration was checked; should it happen all the same, nothing is forwarded.
+        story.ends(Outcome::Failed, "the route names no upstream");
+        return bug(format, &request_id);
+    };
+    let identity = match permit.session().map(|live| mint(gateway, &route.upstream, live, now)).transpose() {
+        Ok(identity) => identity,
+        Err(error) => {
+            story.ends(Outcome::Failed, error.to_string());
+            tracing::error!(request_id = %request_id, upstream = &*route.upstream, %error, "no identity token, nothing is forwarded");
+            return bug(format, &request_id);
+        }
+    };
+    if let Some(live) = permit.session() {
+        story.sid = Some(live.session().sid.shared());
+    }
+    let body = server::body::limited(body, route.body_bytes.or(gateway.limits.body_bytes), gateway.limits.body_idle_time);
+    let wants_upgrade = client.upgrade.is_some();
+    let headers = identity.as_deref().map_or(&[][..], |token| &token.headers);
+    let request = UpstreamRequest::new(client, body, headers, permit.authorization().cloned());
+
+    let mut answer = match upstream.send(request).await {
+        Ok(Answer::Response(answer)) => answer,
+        Ok(Answer::Switched { response, io }) if wants_upgrade => {
+            gateway.tunnels.spawn(upgrade, io, upstream.idle());
+            response.map(|()| Body::empty())
+        }
+        Ok(Answer::Switched { .. }) => {
+            story.ends(Outcome::Unavailable, "the upstream switched protocols, and nobody asked");
+            return trouble(StatusCode::BAD_GATEWAY, format, &request_id);
+        }
+        Err(error) => {
+            return failed(&error, &route.upstream, format, &request_id, story);
+        }
+    };
+    story.outcome = Outcome::Forwarded;
+    headers::strip_response(answer.headers_mut(), &gateway.cookie);
+    if route.access != AccessMode::Public && route.cache == CachePolicy::Private {
+        headers::make_private(answer.headers_mut(), permit.session().is_some());
+    }
+    answer
+}
+
+/// The token for this upstream, usually minted before.
+fn mint(
+    gateway: &Gateway,
+    upstream: &str,
+    live: &LiveSession,
+    now: Timestamp,
+) -> Result<Arc<IdentityToken>, IdentityError> {
+    let session = live.session();
+    gateway.identity.mint(
+        upstream,
+        &Subject {
+            kind: Kind::User,
+            provider: &session.provider,
+            issuer: &session.issuer,
+            sub: &session.subject,
+            sid: session.sid.as_str(),
+            version: live.version(),
+            auth_time: session.auth_time,
+            acr: session.acr.as_deref(),
+            amr: &session.amr,
+            claims: &session.claims,
+            session_expires: session.expires,
+            client_id: None,
+        },
+        now,
+    )
+}
+
+fn failed(
+    error: &UpstreamError,
+    upstream: &str,
+    format: Format,
+    request_id: &RequestId,
+    story: &mut Story,
+) -> Response<Body> {
+    let status = error.status();
+    tracing::warn!(request_id = %request_id, upstream, blame = error.blame().as_str(), %error, "the upstream did not answer");
+    let outcome = if status.is_server_error() { Outcome::Unavailable } else { Outcome::Refused };
+    story.ends(outcome, error.to_string());
+    trouble(status, format, request_id)
+}
+
+/// Never says where the upstream is.
+fn trouble(status: StatusCode, format: Format, request_id: &RequestId) -> Response<Body> {
+    let (title, detail) = match status {
+        StatusCode::GATEWAY_TIMEOUT => ("The application takes too long", "It did not answer in time. Try again in a moment."),
+        StatusCode::SERVICE_UNAVAILABLE => ("The application is busy", "Try again in a moment."),
+        StatusCode::PAYLOAD_TOO_LARGE => ("The request is too large", "This application takes smaller ones."),
+        StatusCode::REQUEST_TIMEOUT => ("The request took too long", "Its body stopped coming."),
+        StatusCode::BAD_REQUEST => ("The request broke off", "Its body did not come whole."),
+        _ => ("The application does not answer", "It is away, or answered in a way that makes no sense. Try again in a moment."),
+    };
+    let mut problem = Problem::new(status, title).detail(detail);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        problem = problem.retry_after(std::time::Duration::from_secs(1));
+    }
+    problem.answer(format, request_id)
+}
+
+fn bug(format: Format, request_id: &RequestId) -> Response<Body> {
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong here")
+        .detail("The request was not passed on.")
+        .answer(format, request_id)
+}

@@ -1,0 +1,222 @@
+//! The life of one request, read from top to bottom.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{CONTENT_LENGTH, WWW_AUTHENTICATE};
+use http::{HeaderValue, Request, Response, StatusCode};
+use hyper::body::Incoming;
+
+use super::{Gateway, forward};
+use crate::access::{self, Decision, Refusal};
+use crate::base::Timestamp;
+use crate::endpoints;
+use crate::route::{EncodedSlash, Route};
+use crate::telemetry::access_log::{self, Line, Outcome};
+use crate::telemetry::audit::{self, Event, Record};
+use crate::telemetry::metrics::Word;
+use crate::web::answer::Problem;
+use crate::web::body::Body;
+use crate::web::client::{ClientRequest, Connection, RequestId};
+use crate::web::headers;
+
+/// What the access log and the metrics say about a request, gathered on its way.
+#[derive(Debug)]
+pub(super) struct Story {
+    pub request_id: RequestId,
+    pub outcome: Outcome,
+    pub route: Option<usize>,
+    pub sid: Option<Arc<str>>,
+    pub reason: String,
+    host: String,
+    path: String,
+    client: Option<IpAddr>,
+}
+
+impl Story {
+    /// The request ends here, and this is why.
+    pub(super) fn ends(&mut self, outcome: Outcome, reason: impl Into<String>) {
+        self.outcome = outcome;
+        self.reason = reason.into();
+    }
+}
+
+pub(super) async fn handle(
+    gateway: &Arc<Gateway>,
+    request: Request<Incoming>,
+    connection: &Connection,
+    admitted: bool,
+) -> Response<Body> {
+    let now = gateway.clock.now();
+    let log = access_log::enabled();
+    let method = request.method().clone();
+    let mut story = Story {
+        request_id: RequestId::new(&*gateway.random),
+        outcome: Outcome::Failed,
+        route: None,
+        sid: None,
+        reason: String::new(),
+        host: String::new(),
+        path: String::new(),
+        client: connection.peer.map(|peer| peer.ip()),
+    };
+    gateway.metrics.in_flight.inc();
+    let mut answer = run(gateway, request, connection, admitted, &mut story, log, now).await;
+    gateway.metrics.in_flight.dec();
+    headers::add_hsts(answer.headers_mut(), &gateway.network);
+
+    let duration = gateway.clock.now().since(now);
+    gateway.metrics.request(story.outcome, answer.status().as_u16(), duration);
+    if log {
+        access_log::write(&Line {
+            request_id: &story.request_id,
+            method: method.as_str(),
+            host: &story.host,
+            path: &story.path,
+            status: answer.status().as_u16(),
+            outcome: story.outcome,
+            client: &Address(story.client),
+            route: story.route,
+            sid: story.sid.as_deref(),
+            duration,
+            reason: &story.reason,
+        });
+    }
+    answer
+}
+
+async fn run(
+    gateway: &Arc<Gateway>,
+    mut request: Request<Incoming>,
+    connection: &Connection,
+    admitted: bool,
+    story: &mut Story,
+    log: bool,
+    now: Timestamp,
+) -> Response<Body> {
+    let upgrade = hyper::upgrade::on(&mut request);
+    let (parts, body) = request.into_parts();
+    let client = match ClientRequest::read(parts, connection, &gateway.network, story.request_id.clone()) {
+        Ok(client) => client,
+        Err(rejected) => {
+            story.ends(Outcome::Refused, rejected.error.to_string());
+            return rejected.answer();
+        }
+    };
+    story.client = Some(client.address);
+    if log {
+        story.host.push_str(&client.origin.host);
+        story.path.push_str(client.path.as_str());
+    }
+    if !admitted {
+        gateway.metrics.limited.get_or_create(&Word { kind: "requests_in_flight" }).inc();
+        story.ends(Outcome::Unavailable, "limits.requests_in_flight is reached");
+        return overload(&client);
+    }
+
+    if let Some(endpoint) = gateway.endpoints.find(client.path.as_str()) {
+        story.outcome = Outcome::Endpoint;
+        return gateway.endpoints.serve(endpoint, &client, Body::incoming(body), now).await;
+    }
+
+    let Some(route) = gateway.routes.find(&client.origin.host, &client.path, &client.method) else {
+        story.ends(Outcome::Refused, "no route");
+        return Problem::new(StatusCode::NOT_FOUND, "There is nothing here")
+            .detail("No application is known at this address.")
+            .answer(client.format(), &client.request_id);
+    };
+    story.route = Some(route.index);
+    if let Some(refused) = refused_by_form(gateway, route, &client, story) {
+        return refused;
+    }
+
+    let decision = match access::authorize(route, &client, &gateway.sessions, now).await {
+        Ok(decision) => decision,
+        Err(error) => {
+            story.ends(Outcome::Unavailable, error.to_string());
+            return endpoints::store_away(&error, &client);
+        }
+    };
+    match decision {
+        Decision::Forward(permit) => forward::forward(gateway, permit, client, body, upgrade, story, now).await,
+        Decision::Login => {
+            story.outcome = Outcome::Login;
+            gateway.endpoints.login_for(&client, route, now).await
+        }
+        Decision::Challenge { bearer, dead_cookie } => {
+            story.ends(Outcome::Challenged, if bearer { "a bearer token, which this route does not take" } else { "no session" });
+            let mut answer = gateway.endpoints.challenge(&client, dead_cookie);
+            if bearer {
+                answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
+            }
+            answer
+        }
+        Decision::Refuse(refusal) => refuse(&client, &refusal, story),
+    }
+}
+
+/// What the route does not take, whoever asks.
+fn refused_by_form(
+    gateway: &Gateway,
+    route: &Route,
+    client: &ClientRequest,
+    story: &mut Story,
+) -> Option<Response<Body>> {
+    if client.path.has_encoded_slash() && route.encoded_slash == EncodedSlash::Refuse {
+        story.ends(Outcome::Refused, "the path holds an encoded slash");
+        return Some(
+            Problem::new(StatusCode::BAD_REQUEST, "This address is ambiguous")
+                .detail("The path holds an encoded slash (%2F).")
+                .answer(client.format(), &client.request_id),
+        );
+    }
+    let most = route.body_bytes.or(gateway.limits.body_bytes)?;
+    let announced = client.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse::<u64>().ok()?;
+    (announced > most).then(|| {
+        gateway.metrics.limited.get_or_create(&Word { kind: "body_bytes" }).inc();
+        story.ends(Outcome::Refused, "limits.body_bytes");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "The request is too large")
+            .detail(format!("At most {most} bytes are taken here."))
+            .answer(client.format(), &client.request_id)
+    })
+}
+
+fn refuse(client: &ClientRequest, refusal: &Refusal, story: &mut Story) -> Response<Body> {
+    story.ends(Outcome::Refused, refusal.to_string());
+    let problem = match refusal {
+        Refusal::SeveralCookies => return endpoints::several_cookies(client.format(), client),
+        Refusal::CrossSite(reason) => {
+            Problem::new(StatusCode::FORBIDDEN, "Another site may not do this here").detail(reason.clone())
+        }
+        Refusal::Claims { .. } => Problem::new(StatusCode::FORBIDDEN, "You may not see this")
+            .detail("You are signed in, but this part is for others."),
+    };
+    audit::write(Event::AccessDenied, Record {
+        request_id: Some(&client.request_id),
+        sid: story.sid.as_deref(),
+        address: Some(&client.address),
+        reason: Some(&story.reason),
+        ..Record::default()
+    });
+    problem.answer(client.format(), &client.request_id)
+}
+
+fn overload(client: &ClientRequest) -> Response<Body> {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Too many requests at once")
+        .detail("Try again in a moment.")
+        .retry_after(Duration::from_secs(1))
+        .answer(client.format(), &client.request_id)
+}
+
+/// A client on a Unix socket has no address.
+struct Address(Option<IpAddr>);
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(address) => address.fmt(f),
+            None => f.write_str("unix"),
+        }
+    }
+}

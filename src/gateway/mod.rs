@@ -1,0 +1,103 @@
+//! Joins the parts: one request from its head to its answer, in the order things happen.
+//!
+//! A request runs against one snapshot of the gateway; nothing in it changes while it runs.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use crate::base::{Clock, Random};
+use crate::endpoints::Endpoints;
+use crate::identity::Identity;
+use crate::route::Table;
+use crate::server::{LimitSettings, Service};
+use crate::session::Sessions;
+use crate::telemetry::Metrics;
+use crate::upstream::{Tunnels, Upstream};
+use crate::web::CookieSettings;
+use crate::web::body::Body;
+use crate::web::client::{Connection, Network};
+
+mod forward;
+mod handle;
+
+/// Everything that one request needs: an immutable snapshot.
+#[derive(Debug)]
+pub struct Gateway {
+    /// Our own pages and JSON.
+    pub endpoints: Endpoints,
+    /// The session service.
+    pub sessions: Arc<Sessions>,
+    /// The signing keys.
+    pub identity: Arc<Identity>,
+    /// The routes.
+    pub routes: Arc<Table>,
+    /// The applications, by their configured names.
+    pub upstreams: HashMap<Arc<str>, Upstream>,
+    /// Public origins, trusted peers, reserved headers.
+    pub network: Arc<Network>,
+    /// How our cookies are named and marked.
+    pub cookie: CookieSettings,
+    /// The bounds on what a client may do.
+    pub limits: LimitSettings,
+    /// WebSockets under way.
+    pub tunnels: Tunnels,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Unguessable bytes.
+    pub random: Arc<dyn Random>,
+}
+
+/// What the public listeners talk to: the gateway as it is now.
+#[derive(Debug)]
+pub struct Front {
+    current: ArcSwap<Gateway>,
+    in_flight: AtomicUsize,
+}
+
+impl Front {
+    /// Serves `gateway`.
+    #[must_use]
+    pub fn new(gateway: Arc<Gateway>) -> Self {
+        Self { current: ArcSwap::new(gateway), in_flight: AtomicUsize::new(0) }
+    }
+
+    /// The gateway as it is now.
+    #[must_use]
+    pub fn current(&self) -> Arc<Gateway> {
+        self.current.load_full()
+    }
+
+    /// Requests that come from now on run against `gateway`; those under way end with the one they began with.
+    pub fn replace(&self, gateway: Arc<Gateway>) {
+        self.current.store(gateway);
+    }
+
+    fn enter(&self, most: usize) -> Option<InFlight<'_>> {
+        let inside = InFlight(&self.in_flight);
+        (self.in_flight.fetch_add(1, Ordering::Relaxed) < most).then_some(inside)
+    }
+}
+
+/// One request under way, until its answer's head is ready.
+struct InFlight<'a>(&'a AtomicUsize);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Service for Front {
+    async fn call(&self, request: Request<Incoming>, connection: &Arc<Connection>) -> Response<Body> {
+        let gateway = self.current.load_full();
+        let inside = self.enter(gateway.limits.requests_in_flight);
+        handle::handle(&gateway, request, connection, inside.is_some()).await
+    }
+}

@@ -1,0 +1,281 @@
+//! The socket as hyper sees it: strictly read, and with an end to every wait.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+use tracing::debug;
+
+use super::framing::{Framing, Stop};
+use super::pulse::{Pulse, Upgrade};
+use super::settings::LimitSettings;
+
+/// A client's byte stream, plain or TLS. HTTP/1 goes through [`Framing`]; HTTP/2 has framing of its own.
+pub(super) struct Guarded<S> {
+    io: S,
+    framing: Option<Framing>,
+    /// Bytes that were read and may not be seen yet.
+    ahead: Vec<u8>,
+    stopped: Option<Stop>,
+    /// What is left to show of [`POISON`].
+    poison: &'static [u8],
+    pulse: Arc<Pulse>,
+    header_time: Duration,
+    idle_time: Duration,
+    head_since: Option<Instant>,
+    write_since: Option<Instant>,
+    /// Armed lazily: on a busy connection it is hardly ever touched.
+    alarm: Pin<Box<Sleep>>,
+    armed: bool,
+    linger: Linger,
+    /// Whatever must live as long as the socket, tunnels included.
+    _slot: Box<dyn Send + Sync>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Linger {
+    Before,
+    Draining(usize),
+}
+
+impl<S> Guarded<S> {
+    /// Takes over a socket from which `ahead` was already read.
+    pub(super) fn new(
+        io: S,
+        ahead: Vec<u8>,
+        framed: bool,
+        pulse: Arc<Pulse>,
+        limits: &LimitSettings,
+        slot: Box<dyn Send + Sync>,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            io,
+            framing: framed.then(|| Framing::new(limits.header_bytes, limits.header_count)),
+            ahead,
+            stopped: None,
+            poison: POISON,
+            pulse,
+            header_time: limits.header_time,
+            idle_time: limits.idle_time,
+            head_since: None,
+            write_since: None,
+            alarm: Box::pin(sleep_until(now + limits.idle_time)),
+            armed: false,
+            linger: Linger::Before,
+            _slot: slot,
+        }
+    }
+
+    /// Whether `deadline` has passed; if not, this task is woken no later than then.
+    fn passed(&mut self, cx: &mut Context<'_>, deadline: Instant) -> bool {
+        if self.armed && !self.alarm.is_elapsed() && self.alarm.deadline() <= deadline {
+            return false;
+        }
+        if deadline <= Instant::now() {
+            return true;
+        }
+        self.alarm.as_mut().reset(deadline);
+        self.armed = true;
+        self.alarm.as_mut().poll(cx).is_ready()
+    }
+
+    /// Whether the client has kept us waiting too long for its next byte.
+    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(framing) = &self.framing else { return false };
+        if let Some(since) = self.head_since {
+            return self.passed(cx, since + self.header_time);
+        }
+        if !framing.at_rest() || (self.armed && !self.alarm.is_elapsed()) {
+            return false;
+        }
+        let since = if self.pulse.is_busy() { Instant::now() } else { self.pulse.idle_since() };
+        self.passed(cx, since + self.idle_time)
+    }
+
+    /// Shows hyper only what may pass of the bytes from `before` on. False when that is nothing at all.
+    fn sift(&mut self, buf: &mut ReadBuf<'_>, before: usize, from_ahead: bool) -> bool {
+        let fresh = buf.filled().get(before..).unwrap_or_default();
+        let total = fresh.len();
+        let mut accepted = total;
+        if let Some(framing) = &mut self.framing {
+            let progress = framing.check(fresh);
+            accepted = progress.accepted;
+            match progress.stop {
+                Some(Stop::Held) if !from_ahead => {
+                    self.ahead.extend_from_slice(fresh.get(accepted..).unwrap_or_default());
+                }
+                None | Some(Stop::Held) => {}
+                Some(stop) => {
+                    debug!(peer_error = %refusal(stop), "refused what a client sent");
+                    self.stopped = Some(stop);
+                    self.ahead = Vec::new();
+                }
+            }
+            if !framing.in_head() {
+                self.head_since = None;
+            } else if self.head_since.is_none() {
+                self.head_since = Some(Instant::now());
+            }
+        }
+        if from_ahead && self.stopped.is_none() {
+            self.ahead.drain(..accepted.min(self.ahead.len()));
+        }
+        buf.set_filled(before + accepted);
+        accepted > 0
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            match this.stopped {
+                None | Some(Stop::Held) => {}
+                Some(Stop::Head(_)) => {
+                    let (now, later) = this.poison.split_at(this.poison.len().min(buf.remaining()));
+                    buf.put_slice(now);
+                    this.poison = later;
+                    return Poll::Ready(Ok(()));
+                }
+                Some(Stop::Body(refusal)) => {
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, refusal)));
+                }
+            }
+            if let Some(framing) = this.framing.as_mut().filter(|framing| framing.is_held()) {
+                // The task that serves this connection also makes the decision, and registered its waker before it did.
+                match this.pulse.decision() {
+                    Upgrade::Undecided => return Poll::Pending,
+                    decision => framing.resume(decision == Upgrade::Switched),
+                }
+            }
+            let before = buf.filled().len();
+            if !this.ahead.is_empty() {
+                let now = this.ahead.len().min(buf.remaining());
+                buf.put_slice(this.ahead.get(..now).unwrap_or_default());
+                if this.framing.is_none() {
+                    this.ahead.drain(..now);
+                    return Poll::Ready(Ok(()));
+                }
+                if this.sift(buf, before, true) {
+                    return Poll::Ready(Ok(()));
+                }
+                continue;
+            }
+            match Pin::new(&mut this.io).poll_read(cx, buf) {
+                Poll::Ready(Ok(())) if buf.filled().len() == before => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(())) => {
+                    if this.sift(buf, before, false) {
+                        return Poll::Ready(Ok(()));
+                    }
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending if this.is_late(cx) => {
+                    debug!(in_head = this.head_since.is_some(), "a client kept us waiting too long");
+                    // The end of the stream: hyper closes what is idle and gives up on half a head.
+                    return Poll::Ready(Ok(()));
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
+    fn stalled(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let since = *self.write_since.get_or_insert_with(Instant::now);
+        if self.passed(cx, since + self.idle_time) {
+            debug!("a client does not read what it asked for");
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        Poll::Pending
+    }
+
+    fn wrote(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match result {
+            Poll::Pending => self.stalled(cx),
+            ready => {
+                self.write_since = None;
+                ready
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.io).poll_write(cx, buf);
+        this.wrote(cx, result)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+        this.wrote(cx, result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.io).poll_flush(cx) {
+            Poll::Pending => this.stalled(cx).map_ok(drop),
+            ready => ready,
+        }
+    }
+
+    /// RFC 9112 section 9.6: what the client is still sending would reset the connection and take our last answer
+    /// with it, so it is read and thrown away for a moment.
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.linger == Linger::Before {
+            ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
+            let at_rest = this.ahead.is_empty() && this.framing.as_ref().is_none_or(Framing::at_rest);
+            if at_rest && this.stopped.is_none() {
+                return Poll::Ready(Ok(()));
+            }
+            this.linger = Linger::Draining(LINGER_BYTES);
+            this.alarm.as_mut().reset(Instant::now() + LINGER_TIME);
+        }
+        let Linger::Draining(mut left) = this.linger else { return Poll::Ready(Ok(())) };
+        let mut trash = [0; 4096];
+        loop {
+            let mut buf = ReadBuf::new(&mut trash);
+            match Pin::new(&mut this.io).poll_read(cx, &mut buf) {
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() && left > buf.filled().len() => {
+                    left -= buf.filled().len();
+                    this.linger = Linger::Draining(left);
+                }
+                Poll::Ready(_) => return Poll::Ready(Ok(())),
+                Poll::Pending => return this.alarm.as_mut().poll(cx).map(Ok),
+            }
+        }
+    }
+}
+
+fn refusal(stop: Stop) -> String {
+    match stop {
+        Stop::Held => String::new(),
+        Stop::Head(refusal) | Stop::Body(refusal) => refusal.to_string(),
+    }
+}
+
+/// What hyper sees in the place of a head that we refuse: it is invalid wherever in a head it stands, and complete, so
+/// that hyper answers 400 in its turn, after the answers to earlier requests, and closes.
+const POISON: &[u8] = b"\0\r\n\0\r\n\r\n";
+const LINGER_BYTES: usize = 256 * 1024;
+const LINGER_TIME: Duration = Duration::from_secs(1);
