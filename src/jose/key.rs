@@ -156,7 +156,10 @@ impl SigningKey {
 
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningKey").field("algorithm", &self.0.algorithm).field("kid", &self.0.kid).finish_non_exhaustive()
+        f.debug_struct("SigningKey")
+            .field("algorithm", &self.0.algorithm)
+            .field("kid", &self.0.kid)
+            .finish_non_exhaustive()
     }
 }
 
@@ -269,7 +272,10 @@ mod tests {
         let parameters = pem("EC PARAMETERS", &[6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7]);
         let file = [parameters, pem("EC PRIVATE KEY", sec1.as_ref())].concat();
         let key = SigningKey::from_pem(Algorithm::Es256, &file).unwrap();
-        assert_eq!(key.kid(), SigningKey::from_pkcs8(Algorithm::Es256, ec.to_pkcs8v1().unwrap().as_ref()).unwrap().kid());
+        assert_eq!(
+            key.kid(),
+            SigningKey::from_pkcs8(Algorithm::Es256, ec.to_pkcs8v1().unwrap().as_ref()).unwrap().kid()
+        );
 
         let rsa = generate(Algorithm::Rs256);
         // PKCS#8 of an RSA key of 2048 bits is a frame of 26 bytes around PKCS#1.
@@ -292,7 +298,8 @@ mod tests {
             (Algorithm::Es256, pem("ENCRYPTED PRIVATE KEY", b"x"), "is encrypted"),
             (
                 Algorithm::Es256,
-                b"-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END EC PRIVATE KEY-----\n".to_vec(),
+                b"-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END EC PRIVATE KEY-----\n"
+                    .to_vec(),
                 "is encrypted",
             ),
             (Algorithm::Es256, pem("PRIVATE KEY", b"junk"), "cannot be read"),
@@ -332,7 +339,10 @@ mod tests {
                 continue;
             };
             let names: Vec<_> = jwk.as_object().unwrap().keys().map(String::as_str).collect();
-            assert!(names.iter().all(|name| ["kty", "crv", "x", "y", "n", "e", "kid", "alg", "use"].contains(name)), "{names:?}");
+            assert!(
+                names.iter().all(|name| ["kty", "crv", "x", "y", "n", "e", "kid", "alg", "use"].contains(name)),
+                "{names:?}"
+            );
             assert_eq!((jwk["alg"].as_str(), jwk["use"].as_str()), (Some(algorithm.as_str()), Some("sig")));
             let theirs: jsonwebtoken::jwk::Jwk = serde_json::from_value(jwk.clone()).unwrap();
             assert_eq!(theirs.thumbprint(jsonwebtoken::jwk::ThumbprintHash::SHA256).unwrap(), key.kid());

@@ -7,6 +7,7 @@ pub mod key;
 #[cfg(any(test, feature = "testing"))]
 pub mod outsider;
 mod public_key;
+mod resemblance;
 pub mod set;
 pub mod sign;
 mod signer;
@@ -15,6 +16,7 @@ pub mod verify;
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use key::{KeyError, SigningKey};
+pub use resemblance::resembles;
 pub use set::{KeySet, VerifyingKey};
 pub use sign::{SignError, at_hash, sign};
 pub use verify::{Expect, Header, Typ, Verified, VerifyError, verify};

@@ -4,8 +4,7 @@
 
 use aws_lc_rs::digest;
 use aws_lc_rs::signature::{
-    self as aws, ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RsaPublicKeyComponents,
-    UnparsedPublicKey,
+    self as aws, ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RsaPublicKeyComponents, UnparsedPublicKey,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -191,7 +190,9 @@ mod tests {
             n[0] = if bits.is_multiple_of(8) { 0x80 } else { (1 << (bits % 8)) - 1 };
             n
         };
-        for (size, good) in [(1024, false), (2040, false), (2047, false), (2048, true), (8192, true), (8200, false), (16384, false)] {
+        for (size, good) in
+            [(1024, false), (2040, false), (2047, false), (2048, true), (8192, true), (8200, false), (16384, false)]
+        {
             assert_eq!(PublicKey::rsa(&modulus(size), &[1, 0, 1]).is_some(), good, "{size}");
         }
         for e in [&[][..], &[0], &[1], &[2], &[1, 0, 0], &[0xff; 8], &[3, 0xff, 0xff, 0xff, 0xff]] {

@@ -160,7 +160,10 @@ impl VerifyingKey {
 
 impl std::fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("VerifyingKey").field("kid", &self.kid).field("algorithm", &self.algorithm).finish_non_exhaustive()
+        f.debug_struct("VerifyingKey")
+            .field("kid", &self.kid)
+            .field("algorithm", &self.algorithm)
+            .finish_non_exhaustive()
     }
 }
 
@@ -196,7 +199,8 @@ mod tests {
     /// TOK-10: a set with every oddity seen in the wild yields exactly the keys that are understood.
     #[test]
     fn a_mixed_set_keeps_what_is_understood() {
-        let (ec, ed, one, two) = (key(Algorithm::Es256), key(Algorithm::EdDsa), key(Algorithm::Rs256), key(Algorithm::Rs256));
+        let (ec, ed, one, two) =
+            (key(Algorithm::Es256), key(Algorithm::EdDsa), key(Algorithm::Rs256), key(Algorithm::Rs256));
         let b64 = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
         let set = parse(&[
             json!({"kty": "EC", "crv": "secp256k1", "alg": "ES256K", "kid": "k1", "x": b64, "y": b64}),
@@ -227,7 +231,10 @@ mod tests {
         assert_eq!(found(None, Algorithm::Rs256), [one.kid(), two.kid()]);
         assert_eq!(found(None, Algorithm::Rs512), [two.kid()]);
         for absent in ["rsa", "leaked", "mixed up", "off the curve", "shared", "other"] {
-            assert!(!set.knows(Some(absent), Algorithm::Rs256) && !set.knows(Some(absent), Algorithm::Es256), "{absent}");
+            assert!(
+                !set.knows(Some(absent), Algorithm::Rs256) && !set.knows(Some(absent), Algorithm::Es256),
+                "{absent}"
+            );
         }
         assert!(!set.knows(Some("shared"), Algorithm::Hs256) && !set.knows(None, Algorithm::Hs256));
     }

@@ -8,8 +8,8 @@ use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::error::{KeyRejected, Unspecified};
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    self as aws, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
-    EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, RsaEncoding, RsaKeyPair, RsaPublicKeyComponents,
+    self as aws, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
+    Ed25519KeyPair, KeyPair as _, RsaEncoding, RsaKeyPair, RsaPublicKeyComponents,
 };
 use aws_lc_rs::{hmac, rand};
 
@@ -55,9 +55,7 @@ impl Signer {
                 None => None,
             },
             // Both PKCS#8 v1 (OpenSSL) and v2 (with the public key, as some tools write) are read.
-            (Family::Ed25519, Layout::Pkcs8) => {
-                Some(Self::Ed25519(Ed25519KeyPair::from_pkcs8_maybe_unchecked(der)?))
-            }
+            (Family::Ed25519, Layout::Pkcs8) => Some(Self::Ed25519(Ed25519KeyPair::from_pkcs8_maybe_unchecked(der)?)),
             (Family::Rsa, Layout::Pkcs8) => Some(Self::Rsa(RsaKeyPair::from_pkcs8(der)?)),
             (Family::Rsa, Layout::Pkcs1) => Some(Self::Rsa(RsaKeyPair::from_der(der)?)),
             _ => None,

@@ -234,7 +234,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
         let this = self.get_mut();
         match Pin::new(&mut this.io).poll_flush(cx) {
             Poll::Pending => this.stalled(cx).map_ok(drop),
-            ready => ready,
+            ready => {
+                this.write_since = None;
+                ready
+            }
         }
     }
 
@@ -244,7 +247,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
         let this = self.get_mut();
         if this.linger == Linger::Before {
             ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
-            let at_rest = this.ahead.is_empty() && this.framing.as_ref().is_none_or(Framing::at_rest);
+            let at_rest = this.ahead.is_empty() && this.framing.as_ref().is_none_or(|it| it.at_rest() || it.is_tunnel());
             if at_rest && this.stopped.is_none() {
                 return Poll::Ready(Ok(()));
             }

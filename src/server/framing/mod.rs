@@ -190,6 +190,12 @@ impl Framing {
         self.stage == Stage::Held
     }
 
+    /// Whether an upgrade was answered with a switch: nothing is read strictly any more.
+    #[must_use]
+    pub fn is_tunnel(&self) -> bool {
+        self.stage == Stage::Raw
+    }
+
     /// The answer to a request for an upgrade: the connection is a tunnel now, or the next request follows.
     pub fn resume(&mut self, switched: bool) {
         if self.stage == Stage::Held {
