@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::task::JoinSet;
 
+use crate::access::{Access, Refresher};
 use crate::admin::Admin;
 use crate::base::{Clock, Random, Secret};
 use crate::config::Config;
@@ -22,7 +23,7 @@ use crate::session::{SessionError, Sessions};
 use crate::telemetry::Metrics;
 use crate::telemetry::audit::{self, Event, Record};
 use crate::upstream::{Tunnels, Upstream, UpstreamError};
-use crate::web::client::Network;
+use crate::web::Network;
 
 /// Under which name the managed signing keys lie in the store.
 const KEYS: &str = "identity-keys";
@@ -57,7 +58,6 @@ pub struct App {
     admin: (Listener, Arc<Admin>),
     limits: LimitSettings,
     draining: Arc<AtomicBool>,
-    clock: Arc<dyn Clock>,
 }
 
 impl App {
@@ -79,7 +79,7 @@ impl App {
         })
         .await?;
 
-        let sessions = Arc::new(Sessions::connect(config.session, Arc::clone(&clock), Arc::clone(&random)).await?);
+        let sessions = Arc::new(Sessions::connect(config.session, Arc::clone(&clock), Arc::clone(&random))?);
         let vault: Option<Arc<dyn KeyVault>> = match config.identity.keys {
             KeySource::Managed { .. } => Some(Arc::new(StoredKeys(Arc::clone(&sessions)))),
             KeySource::Files(_) | KeySource::Shared(_) => None,
@@ -108,10 +108,20 @@ impl App {
         let routes = Arc::new(Table::new(config.routes)?);
         let network = Arc::new(Network::new(config.network, config.cookie.clone()));
         let metrics = Arc::new(Metrics::default());
+        let providers = Arc::new(providers);
+        let refresher = Refresher::new(
+            Arc::clone(&sessions),
+            Arc::clone(&providers),
+            Arc::clone(&metrics),
+            Arc::clone(&clock),
+            Arc::clone(&random),
+        );
         let gateway = Arc::new(Gateway {
+            access: Access { sessions: Arc::clone(&sessions), refresher: Arc::clone(&refresher) },
             endpoints: Endpoints {
                 sessions: Arc::clone(&sessions),
                 providers,
+                refresher,
                 identity: Arc::clone(&identity),
                 routes: Arc::clone(&routes),
                 network: Arc::clone(&network),
@@ -139,9 +149,9 @@ impl App {
             front: Arc::clone(&front),
             draining: Arc::clone(&draining),
             configuration,
-            clock: Arc::clone(&clock),
+            clock,
         });
-        Ok(Self { front, listeners, admin: (admin_listener, admin), limits: config.limits, draining, clock })
+        Ok(Self { front, listeners, admin: (admin_listener, admin), limits: config.limits, draining })
     }
 
     /// Where clients connect, as operators write it: `http://127.0.0.1:8080`.
@@ -165,7 +175,7 @@ impl App {
     /// Serves until `shutdown` begins to drain, then finishes what is under way within `limits.drain_time`.
     pub async fn run(self, shutdown: Shutdown) {
         let mut background = JoinSet::new();
-        background.spawn(keep_keys(self.front.current(), Arc::clone(&self.clock)));
+        background.spawn(keep_keys(self.front.current()));
         background.spawn(warm_providers(self.front.current()));
 
         let mut serving = JoinSet::new();
@@ -194,11 +204,17 @@ impl App {
 }
 
 /// Reads, rotates and retires the managed keys; keeps the last good ones while the store is away.
-async fn keep_keys(gateway: Arc<Gateway>, _clock: Arc<dyn Clock>) {
+async fn keep_keys(gateway: Arc<Gateway>) {
+    let mut published = String::new();
     loop {
         match gateway.identity.refresh_keys().await {
-            Ok(true) => audit::write(Event::KeysRotated, Record::default()),
-            Ok(false) => {}
+            Ok(()) => {
+                let jwks = gateway.identity.jwks();
+                if jwks.etag != published {
+                    audit::write(Event::KeysRotated, Record::default());
+                    published.clone_from(&jwks.etag);
+                }
+            }
             Err(error) => tracing::warn!(%error, "the signing keys could not be read"),
         }
         let pause = if gateway.identity.ready() { KEYS_EVERY } else { KEYS_AT_FIRST };
@@ -210,7 +226,7 @@ async fn keep_keys(gateway: Arc<Gateway>, _clock: Arc<dyn Clock>) {
 async fn warm_providers(gateway: Arc<Gateway>) {
     for provider in gateway.endpoints.providers.values() {
         if let Err(error) = provider.warm().await {
-            tracing::warn!(provider = provider.name(), %error, "the provider does not answer yet; people can sign in once it does");
+            tracing::warn!(provider = &**provider.name(), %error, "the provider does not answer yet; people can sign in once it does");
         }
     }
 }
@@ -226,6 +242,6 @@ impl KeyVault for StoredKeys {
     }
 
     async fn swap(&self, expected: Option<u64>, value: &Secret<Vec<u8>>) -> Result<bool, VaultError> {
-        self.0.managed_swap(KEYS, expected, value).await.map_err(VaultError::new)
+        self.0.managed_swap(KEYS, expected, value.expose()).await.map_err(VaultError::new)
     }
 }

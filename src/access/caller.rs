@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Credential;
 use crate::base::Timestamp;
 use crate::session::{LiveSession, Lookup, Sessions, StoreError};
-use crate::web::client::ClientRequest;
+use crate::web::ClientRequest;
 
 /// Who a request is from.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ pub async fn identify(
     };
     match sessions.load(&token, now).await? {
         // A cookie copied from one origin to another opens nothing there (SESS-15). The session itself is fine.
-        Lookup::Found(live) if live.session().origin != client.origin.to_string() => {
+        Lookup::Found(live) if !client.origin.is_origin(&live.session().origin) => {
             Ok(Caller::Anonymous { dead_cookie: false })
         }
         Lookup::Found(live) => Ok(Caller::Person(live)),

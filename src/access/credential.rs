@@ -2,8 +2,7 @@
 
 use crate::route::AccessMode;
 use crate::session::SessionToken;
-use crate::web::client::{AuthorizationHeader, ClientRequest};
-use crate::web::cookie::SessionCookie;
+use crate::web::{AuthorizationHeader, ClientRequest, SessionCookie};
 
 /// What a request carried, before anybody was asked about it.
 #[derive(Debug)]

@@ -6,8 +6,7 @@ use super::{Caller, Credential};
 use crate::base::Timestamp;
 use crate::route::{AccessMode, CrossSite, Route, SignedOut};
 use crate::session::LiveSession;
-use crate::web::client::{AuthorizationHeader, ClientRequest};
-use crate::web::cross_site::Verdict;
+use crate::web::{AuthorizationHeader, ClientRequest, Verdict};
 
 /// What becomes of a request.
 #[derive(Debug)]
@@ -129,12 +128,15 @@ fn signed_out(route: &Route, client: &ClientRequest, dead_cookie: bool) -> Decis
 }
 
 fn judge_site(route: &Route, client: &ClientRequest) -> Verdict {
-    let allowed: &[String] = match &route.cross_site {
-        CrossSite::Allow => return Verdict::Allow,
-        CrossSite::Refuse => &[],
-        CrossSite::Origins(origins) => origins,
+    let allowed = |origin: &str| match &route.cross_site {
+        CrossSite::Allow => true,
+        CrossSite::Refuse => false,
+        CrossSite::Origins(origins) => origins.iter().any(|one| one == origin),
     };
-    client.fetch.judge(&client.method, client.upgrade.is_some(), allowed, &client.origin)
+    if route.cross_site == CrossSite::Allow {
+        return Verdict::Allow;
+    }
+    client.fetch.judge(&client.method, client.upgrade.is_some(), &allowed, &client.origin)
 }
 
 /// What the route asks beyond a session: claims.

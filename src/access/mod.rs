@@ -7,46 +7,91 @@ use std::sync::Arc;
 
 use crate::base::Timestamp;
 use crate::route::Route;
-use crate::session::{Sessions, StoreError};
-use crate::web::client::ClientRequest;
+use crate::session::{LiveSession, Sessions, StoreError};
+use crate::web::ClientRequest;
 
 mod caller;
 mod credential;
 mod decision;
+mod refresh;
 
 pub use caller::{Caller, identify};
 pub use credential::Credential;
 pub use decision::{Decision, Permit, Refusal};
+pub use refresh::{Due, Refreshed, Refresher};
 
-/// Decides what becomes of a request to `route`.
-///
-/// A request that is let through counts as activity of its session, unless the route is passive or the browser only
-/// fetched ahead of a click.
-///
-/// # Errors
-///
-/// When the store cannot say who is calling: that is neither "nobody" nor "let them in".
-pub async fn authorize(
-    route: &Arc<Route>,
-    client: &ClientRequest,
-    sessions: &Sessions,
-    now: Timestamp,
-) -> Result<Decision, StoreError> {
-    if let Some(permit) = decision::permit_public(route, client) {
-        return Ok(Decision::Forward(permit));
+/// Decides what becomes of requests.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// The session service.
+    pub sessions: Arc<Sessions>,
+    /// Keeps tokens fresh.
+    pub refresher: Arc<Refresher>,
+}
+
+/// Why nobody can say whether a request may pass: neither "nobody" nor "let them in".
+#[derive(Debug, thiserror::Error)]
+pub enum Undecided {
+    /// The store cannot say who is calling.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The session's tokens are over, and the provider does not answer.
+    #[error("the session's tokens are over and the provider does not answer")]
+    Provider,
+}
+
+impl Access {
+    /// Decides what becomes of a request to `route`.
+    ///
+    /// A request that is let through counts as activity of its session, unless the route is passive or the browser only
+    /// fetched ahead of a click.
+    ///
+    /// # Errors
+    ///
+    /// When store or provider would have to answer first, and do not.
+    pub async fn authorize(
+        &self,
+        route: &Arc<Route>,
+        client: &ClientRequest,
+        now: Timestamp,
+    ) -> Result<Decision, Undecided> {
+        if let Some(permit) = decision::permit_public(route, client) {
+            return Ok(Decision::Forward(permit));
+        }
+        let credential = Credential::read(client, route.access);
+        if let Some(refused) = decision::refused_by_credential(&credential) {
+            return Ok(refused);
+        }
+        let caller = identify(credential, &self.sessions, client, now).await?;
+        let caller = match caller {
+            Caller::Person(live) => self.still_good(live, now).await?,
+            anonymous @ Caller::Anonymous { .. } => anonymous,
+        };
+        let decision = decision::decide(route, caller, client, now);
+        if let Decision::Forward(permit) = &decision
+            && let Some(live) = permit.session()
+            && !route.passive
+            && !client.fetch.is_prefetch()
+        {
+            self.sessions.touch(live, now);
+        }
+        Ok(decision)
     }
-    let credential = Credential::read(client, route.access);
-    if let Some(refused) = decision::refused_by_credential(&credential) {
-        return Ok(refused);
+
+    /// Tokens that are over are renewed first; those that soon will be are renewed behind the request's back.
+    async fn still_good(&self, live: Arc<LiveSession>, now: Timestamp) -> Result<Caller, Undecided> {
+        match self.refresher.due(&live, now) {
+            Due::No => Ok(Caller::Person(live)),
+            Due::Soon => {
+                self.refresher.refresh_behind(&live);
+                Ok(Caller::Person(live))
+            }
+            Due::Now => match self.refresher.refresh(&live).await {
+                Refreshed::Fresh(live) => Ok(Caller::Person(live)),
+                Refreshed::Ended => Ok(Caller::Anonymous { dead_cookie: true }),
+                Refreshed::ProviderAway => Err(Undecided::Provider),
+                Refreshed::StoreAway(error) => Err(Undecided::Store(error)),
+            },
+        }
     }
-    let caller = identify(credential, sessions, client, now).await?;
-    let decision = decision::decide(route, caller, client, now);
-    if let Decision::Forward(permit) = &decision
-        && let Some(live) = permit.session()
-        && !route.passive
-        && !client.fetch.is_prefetch()
-    {
-        sessions.touch(live, now);
-    }
-    Ok(decision)
 }

@@ -10,8 +10,7 @@ use super::Admin;
 use crate::session::{Filter, Sid, StoreError};
 use crate::telemetry::audit::{self, Event, Record};
 use crate::telemetry::metrics::Word;
-use crate::web::answer;
-use crate::web::body::Body;
+use crate::web::{Body, json as json_answer};
 
 const MOST_BYTES: usize = 16 * 1024;
 
@@ -34,7 +33,7 @@ impl Admin {
             (Method::GET, "/api/sessions") => self.list(&query).await,
             (Method::POST, "/api/revocations") => self.revoke(request.into_body()).await,
             (Method::GET, "/api/config") => {
-                answer::json(StatusCode::OK, &json!({ "configuration": self.configuration }))
+                json_answer(StatusCode::OK, &json!({ "configuration": self.configuration }))
             }
             (Method::GET, "/api/keys") => self.keys(),
             (Method::DELETE, path) if path.starts_with("/api/sessions/") => {
@@ -45,24 +44,26 @@ impl Admin {
     }
 
     async fn list(&self, query: &str) -> Response<Body> {
-        let mut filter = Filter::default();
-        let mut cursor = None;
+        let (mut provider, mut subject, mut cursor) = (None, None, None);
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             match name.as_ref() {
-                "provider" => filter.provider = Some(value.into_owned()),
-                "sub" => filter.subject = Some(value.into_owned()),
+                "provider" => provider = Some(value.into_owned()),
+                "sub" => subject = Some(value.into_owned()),
                 "cursor" => cursor = Some(value.into_owned()),
                 _ => return problem(StatusCode::BAD_REQUEST, "known parameters: provider, sub, cursor"),
             }
         }
         let gateway = self.front.current();
-        if let Some(name) = &filter.provider {
-            match gateway.endpoints.providers.get(name.as_str()) {
-                Some(provider) => filter.issuer = Some(provider.settings().issuer.clone()),
+        let filter = match (provider, subject) {
+            (None, None) => Filter::All,
+            (Some(name), None) => Filter::Provider(name),
+            (Some(name), Some(subject)) => match gateway.endpoints.providers.get(name.as_str()) {
+                Some(provider) => Filter::User { issuer: provider.settings().issuer.clone(), subject },
                 None => return problem(StatusCode::NOT_FOUND, "there is no provider of that name"),
-            }
-        }
-        match gateway.sessions.list(&filter, cursor.as_deref(), self.clock.now()).await {
+            },
+            (None, Some(_)) => return problem(StatusCode::BAD_REQUEST, "a sub means nothing without its provider"),
+        };
+        match gateway.sessions.list(&filter, cursor.as_deref()).await {
             Ok(page) => {
                 let sessions: Vec<Value> = page
                     .sessions
@@ -80,7 +81,7 @@ impl Admin {
                         })
                     })
                     .collect();
-                answer::json(StatusCode::OK, &json!({ "sessions": sessions, "next": page.next }))
+                json_answer(StatusCode::OK, &json!({ "sessions": sessions, "next": page.next }))
             }
             Err(error) => store_away(&error),
         }
@@ -89,7 +90,7 @@ impl Admin {
     async fn end(&self, sid: &str) -> Response<Body> {
         let Some(sid) = Sid::parse(sid) else { return problem(StatusCode::NOT_FOUND, "there is no such session") };
         let gateway = self.front.current();
-        match gateway.sessions.end_sid(&sid, self.clock.now()).await {
+        match gateway.sessions.end_sid(&sid).await {
             Ok(true) => {
                 self.record("sessions: end one", Some(sid.as_str()), 1);
                 let mut answer = Response::new(Body::empty());
@@ -117,21 +118,20 @@ impl Admin {
                 None => return problem(StatusCode::NOT_FOUND, "there is no provider of that name"),
             },
         };
-        let now = self.clock.now();
         let (what, done) = match (issuer, asked.sub, asked.provider_sid, asked.all) {
             (Some(issuer), Some(sub), None, None) => {
-                ("sessions: revoke a user", gateway.sessions.revoke_user(&issuer, &sub, now).await)
+                ("sessions: revoke a user", gateway.sessions.revoke_user(&issuer, &sub).await)
             }
             (Some(issuer), None, Some(sid), None) => {
-                ("sessions: revoke a provider's sid", gateway.sessions.revoke_provider_sid(&issuer, &sid, now).await)
+                ("sessions: revoke a provider's sid", gateway.sessions.revoke_provider_sid(&issuer, &sid).await)
             }
-            (None, None, None, Some(true)) => ("sessions: revoke everybody", gateway.sessions.revoke_all(now).await),
+            (None, None, None, Some(true)) => ("sessions: revoke everybody", gateway.sessions.revoke_all().await),
             _ => return problem(StatusCode::BAD_REQUEST, FORMS),
         };
         match done {
             Ok(count) => {
                 self.record(what, None, count);
-                answer::json(StatusCode::OK, &json!({ "revoked": count }))
+                json_answer(StatusCode::OK, &json!({ "revoked": count }))
             }
             Err(error) => store_away(&error),
         }
@@ -140,8 +140,8 @@ impl Admin {
     fn keys(&self) -> Response<Body> {
         let jwks = self.front.current().identity.jwks();
         match serde_json::from_slice::<Value>(&jwks.body) {
-            Ok(keys) => answer::json(StatusCode::OK, &keys),
-            Err(_) => answer::json(StatusCode::OK, &json!({ "keys": [] })),
+            Ok(keys) => json_answer(StatusCode::OK, &keys),
+            Err(_) => json_answer(StatusCode::OK, &json!({ "keys": [] })),
         }
     }
 
@@ -158,7 +158,7 @@ const FORMS: &str =
 fn problem(status: StatusCode, detail: &str) -> Response<Body> {
     let title = status.canonical_reason().unwrap_or("Error");
     let body = json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail });
-    let mut answer = answer::json(status, &body);
+    let mut answer = json_answer(status, &body);
     answer
         .headers_mut()
         .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/problem+json"));

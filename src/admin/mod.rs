@@ -15,9 +15,7 @@ use serde_json::json;
 use crate::base::{Clock, Timestamp};
 use crate::gateway::Front;
 use crate::server::Service;
-use crate::web::answer;
-use crate::web::body::Body;
-use crate::web::client::Connection;
+use crate::web::{Body, Connection, json as json_answer};
 
 mod api;
 mod readings;
@@ -76,12 +74,12 @@ impl Admin {
         let store = match gateway.sessions.away_since() {
             _ if self.settings.ready_without_store => true,
             None => gateway.sessions.available(),
-            Some(since) => gateway.sessions.answered_once() && now.since(since) < STORE_PATIENCE,
+            Some(since) => keys && now.since(since) < STORE_PATIENCE,
         };
         let ready = !draining && keys && store;
         let checks: BTreeMap<&str, bool> = [("serving", !draining), ("keys", keys), ("store", store)].into();
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        answer::json(status, &json!({ "ready": ready, "checks": checks }))
+        json_answer(status, &json!({ "ready": ready, "checks": checks }))
     }
 
     fn metrics(&self) -> Response<Body> {

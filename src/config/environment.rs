@@ -2,8 +2,10 @@
 //!
 //! The only place of this module that touches the machine; tests hand in an environment of their own.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use crate::base::{Random, Secret, SystemRandom};
 
@@ -32,27 +34,10 @@ pub trait Environment {
 }
 
 /// The process' own variables and files.
-#[derive(Debug)]
-pub struct ProcessEnvironment {
-    ephemeral: Secret<Vec<u8>>,
-}
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemEnvironment;
 
-impl ProcessEnvironment {
-    /// Keep it for as long as the process runs, and hand the same one to every reload.
-    #[must_use]
-    pub fn new() -> Self {
-        let random: &dyn Random = &SystemRandom;
-        Self { ephemeral: Secret::new(random.bytes::<32>().to_vec()) }
-    }
-}
-
-impl Default for ProcessEnvironment {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Environment for ProcessEnvironment {
+impl Environment for SystemEnvironment {
     fn var(&self, name: &str) -> Option<Secret<String>> {
         // `std::env::var` does not panic on such names, but documents that it may one day.
         if name.is_empty() || name.contains(['=', '\0']) {
@@ -78,7 +63,24 @@ impl Environment for ProcessEnvironment {
     }
 
     fn ephemeral_secret(&self) -> Secret<Vec<u8>> {
-        self.ephemeral.clone()
+        static SECRET: OnceLock<Secret<Vec<u8>>> = OnceLock::new();
+        let random: &dyn Random = &SystemRandom;
+        SECRET.get_or_init(|| Secret::new(random.bytes::<32>().to_vec())).clone()
+    }
+}
+
+/// These variables, and no files at all: for a configuration that a program wrote.
+impl Environment for BTreeMap<&str, Secret<String>> {
+    fn var(&self, name: &str) -> Option<Secret<String>> {
+        self.get(name).cloned()
+    }
+
+    fn read(&self, _: &Path) -> io::Result<FileContents> {
+        Err(io::Error::from(io::ErrorKind::NotFound))
+    }
+
+    fn ephemeral_secret(&self) -> Secret<Vec<u8>> {
+        SystemEnvironment.ephemeral_secret()
     }
 }
 
@@ -108,7 +110,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secret");
         std::fs::write(&path, "hunter2").unwrap();
-        let environment = ProcessEnvironment::new();
+        let environment = SystemEnvironment;
         for (mode, open) in [(0o600, false), (0o640, false), (0o644, true), (0o604, true)] {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
             let file = environment.read(&path).unwrap();
@@ -119,11 +121,12 @@ mod tests {
 
     #[test]
     fn folders_and_endless_files_are_refused() {
-        let environment = ProcessEnvironment::new();
+        let environment = SystemEnvironment;
         let folder = tempfile::tempdir().unwrap();
         assert!(environment.read(folder.path()).is_err());
         assert!(environment.read(Path::new("/dev/zero")).is_err());
         assert!(environment.var("").is_none());
         assert!(environment.var("a=b").is_none());
+        assert_eq!(environment.ephemeral_secret().expose(), SystemEnvironment.ephemeral_secret().expose());
     }
 }

@@ -76,6 +76,11 @@ impl Problems {
         if seen.is_empty() { None } else { Some(Self(seen)) }
     }
 
+    /// One problem with the file as a whole.
+    pub(super) fn one(place: Place, what: String, fix: &str) -> Self {
+        Self(vec![Problem { place, what, fix: fix.to_owned() }])
+    }
+
     /// Each of them.
     pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
         self.0.iter()

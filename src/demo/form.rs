@@ -37,6 +37,11 @@ impl Blamed for FormError {
     }
 }
 
+/// A request body that can be read to its end.
+pub trait FormBody: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>> {}
+
+impl<B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>>> FormBody for B {}
+
 /// Decoded parameters; each name at most once, empty values left out as RFC 6749 section 3.1 has it.
 #[derive(Clone, Debug, Default)]
 pub struct Parameters(Vec<(String, String)>);
@@ -65,7 +70,7 @@ impl Parameters {
     ///
     /// # Errors
     /// Any [`FormError`].
-    pub async fn read<B: Body>(request: http::Request<B>) -> Result<Self, FormError> {
+    pub async fn read<B: FormBody>(request: http::Request<B>) -> Result<Self, FormError> {
         let is_form = request
             .headers()
             .get(http::header::CONTENT_TYPE)

@@ -8,12 +8,22 @@ use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderValue;
+use zeroize::Zeroizing;
 
 use crate::base::{Random, Timestamp};
 use crate::oidc::{LoginAttempt, ResponseMode};
 use crate::session::{Purpose, Ring};
-use crate::web::client::ClientRequest;
-use crate::web::{CookieSettings, SameSite, cookie};
+use crate::web::{ClientRequest, CookieSettings, SameSite, set_cookie};
+
+/// What the cookie holds.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Sealed<A> {
+    #[serde(flatten)]
+    attempt: A,
+    /// The public origin on which it was begun: it counts on no other.
+    #[serde(rename = "o")]
+    origin: String,
+}
 
 /// How long a person has for signing in at the provider.
 pub(super) const LIFETIME: Duration = Duration::from_secs(10 * 60);
@@ -38,8 +48,9 @@ pub(super) fn remember(
     ring: &Ring,
     random: &dyn Random,
 ) -> Vec<HeaderValue> {
-    let name = name(settings, &attempt.state);
-    let Ok(plain) = serde_json::to_vec(attempt) else { return Vec::new() };
+    let name = name(settings, attempt.state.expose());
+    let sealed = Sealed { attempt, origin: client.origin.to_string() };
+    let Ok(plain) = serde_json::to_vec(&sealed).map(Zeroizing::new) else { return Vec::new() };
     let value = ring.seal_text(Purpose::LoginAttempt, name.as_bytes(), &plain, random);
     // A form_post answer is a cross-site POST, which carries no Lax cookie (LOGIN-21).
     let same_site = match mode {
@@ -47,7 +58,7 @@ pub(super) fn remember(
         ResponseMode::FormPost => SameSite::None,
     };
     let mut lines = evict(client, settings, ring, name.len() + value.len());
-    lines.push(cookie::set(settings, &name, &value, Some(LIFETIME), same_site));
+    lines.push(set_cookie::set(settings, &name, &value, Some(LIFETIME), same_site));
     lines
 }
 
@@ -58,7 +69,7 @@ fn evict(client: &ClientRequest, settings: &CookieSettings, ring: &Ring, bytes: 
         .cookies
         .ours_with_prefix(&prefix)
         .map(|(name, value)| {
-            let created = open(ring, name, value).map_or(Timestamp::default(), |attempt| attempt.created);
+            let created = open(ring, name, value).map_or(Timestamp::default(), |sealed| sealed.attempt.created);
             (created, name, name.len() + value.len())
         })
         .collect();
@@ -72,7 +83,7 @@ fn evict(client: &ClientRequest, settings: &CookieSettings, ring: &Ring, bytes: 
             room -= size;
         } else {
             room = 0;
-            lines.push(cookie::delete(settings, name));
+            lines.push(set_cookie::delete(settings, name));
         }
     }
     lines
@@ -87,17 +98,18 @@ pub(super) fn recall(
     now: Timestamp,
 ) -> Option<LoginAttempt> {
     let name = name(settings, state);
-    let attempt = open(ring, &name, client.cookies.ours(&name)?)?;
-    let mine = aws_lc_rs::constant_time::verify_slices_are_equal(attempt.state.as_bytes(), state.as_bytes()).is_ok();
-    (mine && now.since(attempt.created) <= LIFETIME && attempt.origin == client.origin.to_string()).then_some(attempt)
+    let Sealed { attempt, origin } = open(ring, &name, client.cookies.ours(&name)?)?;
+    let mine = attempt.state.expose().as_bytes();
+    let mine = aws_lc_rs::constant_time::verify_slices_are_equal(mine, state.as_bytes()).is_ok();
+    (mine && now.since(attempt.created) <= LIFETIME && client.origin.is_origin(&origin)).then_some(attempt)
 }
 
-fn open(ring: &Ring, name: &str, value: &str) -> Option<LoginAttempt> {
+fn open(ring: &Ring, name: &str, value: &str) -> Option<Sealed<LoginAttempt>> {
     let opened = ring.open_text(Purpose::LoginAttempt, name.as_bytes(), value)?;
     serde_json::from_slice(&opened.plain).ok()
 }
 
 /// The line that forgets the attempt with `state`.
 pub(super) fn forget(state: &str, settings: &CookieSettings) -> HeaderValue {
-    cookie::delete(settings, &name(settings, state))
+    set_cookie::delete(settings, &name(settings, state))
 }

@@ -6,26 +6,20 @@
 use std::sync::Arc;
 
 use http::header::SET_COOKIE;
-use http::{HeaderValue, Method, Response, StatusCode};
+use http::{Method, Response, StatusCode};
 
 use super::{Denied, Endpoints, Start, attempt, form, login, loop_breaker, store_away};
 use crate::access::Caller;
 use crate::base::{Blame, Blamed, Secret, Timestamp};
-use crate::oidc::{Asked, AuthorizationResponse, LoginAttempt, Provider, ProviderError};
+use crate::oidc::{Asked, AuthorizationResponse, LoginAttempt, Outcome, Provider, ProviderError};
 use crate::session::{Created, LiveSession, NewSession, OperatorMeta, StoreError, Tokens};
 use crate::telemetry::audit::{self, Event, Record};
 use crate::telemetry::metrics::Word;
-use crate::web::answer::Problem;
-use crate::web::body::Body;
-use crate::web::client::ClientRequest;
-use crate::web::{ReturnTo, cookie};
+use crate::web::{Body, ClientRequest, Problem, ReturnTo, set_cookie};
 
 /// Why a callback made no session.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    /// Its parameters are not an authorization response.
-    #[error("the callback's parameters are not an authorization response: {0}")]
-    Malformed(String),
     /// This browser did not begin this login, or began it too long ago.
     #[error("this browser began no login with this state, or too long ago")]
     NoAttempt {
@@ -38,8 +32,8 @@ enum Failure {
     /// The provider said no.
     #[error("the provider answered with the error {code}")]
     Provider {
-        /// The `error` parameter, bounded.
-        code: String,
+        /// A registered error code.
+        code: &'static str,
         /// The `error_description` parameter, bounded; shown escaped.
         description: Option<String>,
     },
@@ -73,8 +67,8 @@ impl Endpoints {
         };
         let state = response.state.clone();
         match self.redeem(client, response, now).await {
-            Ok((live, target)) => self.welcome(client, &live, &target, &state),
-            Err(failure) => self.failed(client, failure, &state, now).await,
+            Ok((live, target)) => self.welcome(client, &live, &target, state.expose()),
+            Err(failure) => self.failed(client, failure, state.expose(), now).await,
         }
     }
 
@@ -85,17 +79,18 @@ impl Endpoints {
         response: AuthorizationResponse,
         now: Timestamp,
     ) -> Result<(Arc<LiveSession>, ReturnTo), Failure> {
-        let attempt = attempt::recall(&response.state, client, &self.cookie, self.sessions.ring(), now)
-            .ok_or(Failure::NoAttempt { again: loop_breaker::is_marked(&response.state) })?;
-        let provider = self
-            .providers
-            .get(attempt.provider.as_str())
-            .ok_or(Failure::NoAttempt { again: loop_breaker::is_marked(&response.state) })?;
+        let state = response.state.expose();
+        let unknown = || Failure::NoAttempt { again: loop_breaker::is_marked(state) };
+        let attempt = attempt::recall(state, client, &self.cookie, self.sessions.ring(), now).ok_or_else(unknown)?;
+        let provider = self.providers.get(&attempt.provider).ok_or_else(unknown)?;
         // Proven when the attempt was sealed; read again all the same, since a reload may have changed our origins.
-        let target = ReturnTo::parse(&attempt.return_to, &client.origin, &self.network).unwrap_or_else(ReturnTo::root);
-        provider.check_iss(&response).await?;
-        let code = response.code()?;
-        let born = self.sessions.burn_attempt(&response.state, now).await?.ok_or(Failure::Burnt(target.clone()))?;
+        let target = self.return_to(&attempt.return_to, client).unwrap_or_else(ReturnTo::root);
+        provider.check_response(&response).await?;
+        let code = match response.outcome {
+            Outcome::Code(code) => code,
+            Outcome::Refused { code, description } => return Err(Failure::Provider { code, description }),
+        };
+        let born = self.sessions.burn_attempt(state, now).await?.ok_or_else(|| Failure::Burnt(target.clone()))?;
         let new = self.sign_in(provider, &attempt, code, client).await?;
         let earlier = match self.caller(client, now).await {
             Ok(Caller::Person(live)) => Some(live),
@@ -104,7 +99,11 @@ impl Endpoints {
         };
         let meta = OperatorMeta {
             address: client.address.to_string(),
-            agent: client.header_text(&http::header::USER_AGENT).unwrap_or_default(),
+            agent: client
+                .headers
+                .get(http::header::USER_AGENT)
+                .map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned())
+                .unwrap_or_default(),
         };
         let live = match self.sessions.create(new, born, meta, self.clock.now()).await? {
             Created::Created(live) => live,
@@ -134,26 +133,25 @@ impl Endpoints {
         let answer = provider.exchange(&code, attempt).await?;
         let now = self.clock.now();
         let id_token = provider.verify_id_token(&answer, attempt, now).await?;
-        let mut claims = id_token.claims.clone();
-        if provider.settings().userinfo {
-            claims.extend(provider.userinfo(&answer.access_token, &id_token.sub).await?);
-        }
+        let claims = provider.claims(&id_token, &answer.access_token).await?;
         Ok(NewSession {
-            provider: Arc::from(provider.name()),
+            provider: Arc::clone(provider.name()),
             issuer: provider.settings().issuer.clone(),
-            subject: id_token.sub.clone(),
-            provider_sid: id_token.sid.clone(),
+            subject: id_token.sub,
+            provider_sid: id_token.sid,
             origin: client.origin.to_string(),
             auth_time: id_token.auth_time,
-            acr: id_token.acr.clone(),
-            amr: id_token.amr.clone(),
-            claims: provider.map_claims(claims)?,
-            scope: answer.scope.clone(),
+            acr: id_token.acr,
+            amr: id_token.amr,
+            claims,
+            scope: answer.scope,
             tokens: Tokens {
+                access_token_obtained: now,
                 access_token_expires: now + answer.expires_in,
                 access_token: answer.access_token,
                 refresh_token: answer.refresh_token,
                 id_token: answer.id_token.unwrap_or_default(),
+                nonce: Some(attempt.nonce.clone()),
             },
         })
     }
@@ -173,7 +171,7 @@ impl Endpoints {
         self.metrics.logins.get_or_create(&Word { kind: "succeeded" }).inc();
         let mut answer = login::land(target);
         let headers = answer.headers_mut();
-        headers.append(SET_COOKIE, cookie::set_session(&self.cookie, live.token().expose()));
+        headers.append(SET_COOKIE, set_cookie::set(&self.cookie, &self.cookie.name, live.token().expose(), None, self.cookie.same_site));
         headers.append(SET_COOKIE, attempt::forget(state, &self.cookie));
         headers.append(SET_COOKIE, loop_breaker::counted(client, &self.cookie));
         answer
@@ -183,7 +181,6 @@ impl Endpoints {
         let mut answer = match &failure {
             Failure::NoAttempt { again } => return self.stale(client, *again, now).await,
             Failure::Burnt(target) => login::land(target),
-            Failure::Malformed(_) => return self.malformed(client),
             Failure::Store(error) => return store_away(error, client),
             Failure::Answer(error) if error.is_temporary() => {
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Signing in is not possible right now")
@@ -265,9 +262,4 @@ impl Endpoints {
             .login(self.own_path("login"))
             .answer(client.format(), &client.request_id)
     }
-}
-
-#[allow(unused)]
-fn header(value: &str) -> Option<HeaderValue> {
-    HeaderValue::from_str(value).ok()
 }

@@ -5,8 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 
-use crate::web::body::Body;
-use crate::web::client::ClientRequest;
+use crate::web::{Body, ClientRequest};
 
 /// More than any form of ours needs: a code, a logout token.
 const MOST_BYTES: usize = 64 * 1024;

@@ -4,9 +4,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderValue, Response, StatusCode};
 
 use super::Endpoints;
-use crate::web::answer::Problem;
-use crate::web::body::Body;
-use crate::web::client::ClientRequest;
+use crate::web::{Body, ClientRequest, Problem};
 
 impl Endpoints {
     pub(super) fn jwks(&self, client: &ClientRequest) -> Response<Body> {

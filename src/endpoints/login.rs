@@ -2,19 +2,15 @@
 
 use std::sync::Arc;
 
-use http::header::{LOCATION, SET_COOKIE};
-use http::{HeaderValue, Response, StatusCode};
+use http::header::SET_COOKIE;
+use http::{Response, StatusCode};
 
 use super::{Endpoints, attempt, loop_breaker};
 use crate::base::{Blamed, Timestamp};
-use crate::oidc::{Asked, LoginAttempt, Provider, ProviderError};
+use crate::oidc::{Asked, Provider, ProviderError};
 use crate::route::Route;
 use crate::telemetry::metrics::Word;
-use crate::web::ReturnTo;
-use crate::web::answer::{self, Problem};
-use crate::web::body::Body;
-use crate::web::client::ClientRequest;
-use crate::web::path::CanonicalPath;
+use crate::web::{Body, CanonicalPath, ClientRequest, Format, Problem, ReturnTo, page, redirect_303};
 
 /// What a login is started with.
 #[derive(Debug)]
@@ -32,25 +28,24 @@ pub struct Start {
 impl Endpoints {
     /// `GET login`: only what is on the list goes into the authorization request (LOGIN-22).
     pub(super) async fn login(&self, client: &ClientRequest, now: Timestamp) -> Response<Body> {
-        if !client.fetch.may_start_login(&client.method) && !client.fetch.is_plain_request() {
+        if !client.fetch.may_start_login(&client.method) {
             return self.challenge(client, false);
         }
         let mut return_to = None;
         let mut provider = None;
-        let mut asked = Asked::default();
-        for (name, value) in url::form_urlencoded::parse(client.query().unwrap_or_default().as_bytes()) {
+        let query = || url::form_urlencoded::parse(client.query().unwrap_or_default().as_bytes());
+        for (name, value) in query() {
             match name.as_ref() {
-                "rd" | "return_to" => return_to = Some(value.into_owned()),
-                "provider" => provider = Some(value.into_owned()),
-                other => asked.accept(other, &value),
+                "rd" | "return_to" => return_to = Some(value),
+                "provider" => provider = Some(value),
+                _ => {}
             }
         }
-        let return_to = return_to
-            .and_then(|raw| ReturnTo::parse(&raw, &client.origin, &self.network))
-            .unwrap_or_else(ReturnTo::root);
+        let asked = Asked::from_parameters(query());
+        let return_to = return_to.and_then(|raw| self.return_to(&raw, client)).unwrap_or_else(ReturnTo::root);
         let provider = match provider {
             None => None,
-            Some(name) => match self.providers.get_key_value(name.as_str()) {
+            Some(name) => match self.providers.get_key_value(&*name) {
                 Some((name, _)) => Some(Arc::clone(name)),
                 None => {
                     return Problem::new(StatusCode::BAD_REQUEST, "There is no such provider")
@@ -65,7 +60,7 @@ impl Endpoints {
     /// A navigation to a protected page without a session.
     pub async fn login_for(&self, client: &ClientRequest, route: &Route, now: Timestamp) -> Response<Body> {
         let start = Start {
-            return_to: ReturnTo::of(client, &self.network),
+            return_to: ReturnTo::of(client),
             provider: route.provider.clone(),
             asked: Asked::default(),
             again: false,
@@ -88,9 +83,9 @@ impl Endpoints {
         else {
             return self.choose_provider(client, &start.return_to);
         };
-        let mut attempt = LoginAttempt::new(provider.settings(), start.return_to.as_str(), start.asked, now, &*self.random);
+        let mut attempt = provider.begin(start.return_to.as_str().to_owned(), start.asked, now);
         if start.again {
-            attempt.state = loop_breaker::mark(&attempt.state);
+            attempt.state = loop_breaker::mark(attempt.state.expose()).into();
         }
         let location = match provider.authorization_url(&attempt).await {
             Ok(url) => url,
@@ -104,7 +99,7 @@ impl Endpoints {
             self.sessions.ring(),
             &*self.random,
         );
-        let mut answer = answer::redirect_303(location.as_str());
+        let mut answer = redirect_303(location.as_str());
         for line in lines {
             answer.headers_mut().append(SET_COOKIE, line);
         }
@@ -135,12 +130,12 @@ impl Endpoints {
                 (format!("{login}?{query}"), &**name)
             })
             .collect();
-        if client.format() == answer::Format::Problem {
+        if client.format() == Format::Problem {
             return Problem::new(StatusCode::BAD_REQUEST, "Which provider?")
                 .detail("Several providers are configured. Name one: login?provider=…")
                 .answer(client.format(), &client.request_id);
         }
-        answer::page(
+        page(
             StatusCode::OK,
             "Sign in",
             maud::html! {
@@ -161,7 +156,7 @@ impl Endpoints {
     ) -> Response<Body> {
         tracing::warn!(
             request_id = %client.request_id,
-            provider = provider.name(),
+            provider = &**provider.name(),
             blame = error.blame().as_str(),
             %error,
             "nobody can sign in at this provider now"
@@ -176,9 +171,5 @@ impl Endpoints {
 
 /// 303 to a target that is proven safe, telling nobody where the browser comes from (LOGIN-17).
 pub(super) fn land(target: &ReturnTo) -> Response<Body> {
-    let mut answer = answer::redirect_303("/");
-    if let Ok(location) = HeaderValue::from_str(target.as_str()) {
-        answer.headers_mut().insert(LOCATION, location);
-    }
-    answer
+    redirect_303(target.as_str())
 }

@@ -11,10 +11,9 @@ use crate::oidc::EndSession;
 use crate::session::{LiveSession, Purpose};
 use crate::telemetry::audit::{self, Event, Record};
 use crate::telemetry::metrics::Word;
-use crate::web::body::Body;
-use crate::web::client::ClientRequest;
-use crate::web::cross_site::Verdict;
-use crate::web::{ReturnTo, SameSite, answer, cookie};
+use crate::web::{
+    Body, ClientRequest, ReturnTo, SameSite, json as json_answer, page, redirect_303, set_cookie,
+};
 
 /// How long the provider may take until it sends the browser back.
 const RETURN_LIFETIME: std::time::Duration = std::time::Duration::from_secs(5 * 60);
@@ -26,10 +25,8 @@ impl Endpoints {
         let mut fields: Vec<(String, String)> =
             url::form_urlencoded::parse(client.query().unwrap_or_default().as_bytes()).into_owned().collect();
         if client.method == Method::POST {
-            if let Verdict::Refuse(reason) = client.fetch.judge(&client.method, false, &[], &client.origin) {
-                return answer::Problem::new(StatusCode::FORBIDDEN, "Another site may not sign you out")
-                    .detail(reason.to_string())
-                    .answer(client.format(), &client.request_id);
+            if let Some(refused) = super::from_elsewhere(client) {
+                return refused;
             }
             fields.extend(form::read(client, body).await.unwrap_or_default());
         } else if !client.fetch.is_own_navigation() {
@@ -38,7 +35,7 @@ impl Endpoints {
         let target = fields
             .iter()
             .find(|(name, _)| name == "rd" || name == "return_to")
-            .and_then(|(_, raw)| ReturnTo::parse(raw, &client.origin, &self.network));
+            .and_then(|(_, raw)| self.return_to(raw, client));
         let live = match self.caller(client, now).await {
             Ok(Caller::Person(live)) => Some(live),
             Ok(Caller::Anonymous { .. }) => None,
@@ -83,7 +80,7 @@ impl Endpoints {
             Ok(Some(EndSession::Redirect(url))) => Ok(Some(url.into())),
             Ok(_) => Ok(None),
             Err(error) => {
-                tracing::warn!(request_id = %client.request_id, provider = provider.name(), %error, "ended here, not at the provider");
+                tracing::warn!(request_id = %client.request_id, provider = &**provider.name(), %error, "ended here, not at the provider");
                 Ok(None)
             }
         }
@@ -100,18 +97,18 @@ impl Endpoints {
         let configured = live
             .and_then(|live| self.providers.get(&live.session().provider))
             .and_then(|provider| provider.settings().logout.return_to.as_deref())
-            .and_then(|raw| ReturnTo::parse(raw, &client.origin, &self.network));
+            .and_then(|raw| self.return_to(raw, client));
         let target = target.or(configured);
         let signed_out = self.own_path("signed_out");
         let here = target.as_ref().map_or(signed_out.as_str(), ReturnTo::as_str);
         let location = elsewhere.as_deref().unwrap_or(here);
         let mut answer = if client.fetch.is_navigation() {
-            answer::redirect_303(location)
+            redirect_303(location)
         } else {
-            answer::json(StatusCode::OK, &json!({ "location": location }))
+            json_answer(StatusCode::OK, &json!({ "location": location }))
         };
         let headers = answer.headers_mut();
-        headers.append(SET_COOKIE, cookie::delete(&self.cookie, &self.cookie.name));
+        headers.append(SET_COOKIE, set_cookie::delete(&self.cookie, &self.cookie.name));
         if let Some(line) = loop_breaker::forget(client, &self.cookie) {
             headers.append(SET_COOKIE, line);
         }
@@ -123,7 +120,7 @@ impl Endpoints {
                 target.as_str().as_bytes(),
                 &*self.random,
             );
-            headers.append(SET_COOKIE, cookie::set(&self.cookie, &name, &value, Some(RETURN_LIFETIME), SameSite::Lax));
+            headers.append(SET_COOKIE, set_cookie::set(&self.cookie, &name, &value, Some(RETURN_LIFETIME), SameSite::Lax));
         }
         // What the browser cached of protected pages goes too (LOGOUT-16).
         headers.insert("clear-site-data", http::HeaderValue::from_static("\"cache\""));
@@ -135,14 +132,14 @@ impl Endpoints {
         let name = self.return_cookie();
         let waiting = client.cookies.ours(&name).and_then(|value| {
             let opened = self.sessions.ring().open_text(Purpose::LogoutReturn, name.as_bytes(), value)?;
-            ReturnTo::parse(std::str::from_utf8(&opened.plain).ok()?, &client.origin, &self.network)
+            self.return_to(std::str::from_utf8(&opened.plain).ok()?, client)
         });
         if let Some(target) = waiting {
             let mut answer = login::land(&target);
-            answer.headers_mut().append(SET_COOKIE, cookie::delete(&self.cookie, &name));
+            answer.headers_mut().append(SET_COOKIE, set_cookie::delete(&self.cookie, &name));
             return answer;
         }
-        answer::page(
+        page(
             StatusCode::OK,
             "You are signed out",
             maud::html! {
@@ -155,7 +152,7 @@ impl Endpoints {
 
     fn confirm_logout(&self, fields: &[(String, String)]) -> Response<Body> {
         let target = fields.iter().find(|(name, _)| name == "rd" || name == "return_to").map(|(_, value)| value);
-        answer::page(
+        page(
             StatusCode::OK,
             "Sign out?",
             maud::html! {
@@ -169,6 +166,6 @@ impl Endpoints {
     }
 
     fn return_cookie(&self) -> String {
-        format!("{}-return", self.cookie.name)
+        set_cookie::name(&self.cookie, "return")
     }
 }

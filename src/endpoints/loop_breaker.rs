@@ -9,10 +9,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, Response, StatusCode};
 
-use crate::web::answer::Problem;
-use crate::web::body::Body;
-use crate::web::client::ClientRequest;
-use crate::web::{CookieSettings, SameSite, cookie};
+use crate::web::{Body, ClientRequest, CookieSettings, Problem, SameSite, set_cookie};
 
 const WINDOW: Duration = Duration::from_secs(30);
 
@@ -23,7 +20,7 @@ const MOST: u32 = 3;
 const AGAIN: &str = "again.";
 
 fn name(settings: &CookieSettings) -> String {
-    format!("{}-loop", settings.name)
+    set_cookie::name(settings, "loop")
 }
 
 fn count(client: &ClientRequest, settings: &CookieSettings) -> u32 {
@@ -38,12 +35,12 @@ pub(super) fn is_looping(client: &ClientRequest, settings: &CookieSettings) -> b
 /// The line that counts one more login.
 pub(super) fn counted(client: &ClientRequest, settings: &CookieSettings) -> HeaderValue {
     let next = count(client, settings).saturating_add(1).min(MOST);
-    cookie::set(settings, &name(settings), &next.to_string(), Some(WINDOW), SameSite::Lax)
+    set_cookie::set(settings, &name(settings), &next.to_string(), Some(WINDOW), SameSite::Lax)
 }
 
 /// The line that forgets the count, if there is one.
 pub(super) fn forget(client: &ClientRequest, settings: &CookieSettings) -> Option<HeaderValue> {
-    client.cookies.ours(&name(settings)).map(|_| cookie::delete(settings, &name(settings)))
+    client.cookies.ours(&name(settings)).map(|_| set_cookie::delete(settings, &name(settings)))
 }
 
 /// The state of a login that is started for the second time.

@@ -8,17 +8,14 @@ use std::sync::Arc;
 
 use http::{Method, Response, StatusCode};
 
-use crate::access::{Caller, Credential, identify};
+use crate::access::{Caller, Credential, Refresher, identify};
 use crate::base::{Clock, Random, Timestamp};
 use crate::identity::Identity;
 use crate::oidc::Provider;
 use crate::route::Table;
 use crate::session::{LiveSession, Sessions, StoreError};
 use crate::telemetry::Metrics;
-use crate::web::answer::{Format, Problem};
-use crate::web::body::Body;
-use crate::web::client::{ClientRequest, Network};
-use crate::web::{CookieSettings, cookie};
+use crate::web::{Body, ClientRequest, CookieSettings, Format, Network, Problem, ReturnTo, Verdict, set_cookie};
 
 mod attempt;
 mod callback;
@@ -38,7 +35,9 @@ pub struct Endpoints {
     /// The session service.
     pub sessions: Arc<Sessions>,
     /// The providers, by their configured names.
-    pub providers: BTreeMap<Arc<str>, Provider>,
+    pub providers: Arc<BTreeMap<Arc<str>, Provider>>,
+    /// Keeps tokens fresh.
+    pub refresher: Arc<Refresher>,
     /// The signing keys.
     pub identity: Arc<Identity>,
     /// The routes: a login for a path goes to the provider of its route.
@@ -64,6 +63,7 @@ pub enum Endpoint {
     SignedOut,
     Userinfo,
     Session,
+    SessionRefresh,
     Jwks,
     /// Below the prefix, and not one that we know.
     Unknown,
@@ -87,6 +87,7 @@ impl Endpoints {
             "signed_out" => Endpoint::SignedOut,
             "userinfo" => Endpoint::Userinfo,
             "session" => Endpoint::Session,
+            "session/refresh" => Endpoint::SessionRefresh,
             "jwks" => Endpoint::Jwks,
             _ => Endpoint::Unknown,
         })
@@ -104,11 +105,17 @@ impl Endpoints {
             Endpoint::SignedOut => self.signed_out(client, now),
             Endpoint::Userinfo => self.userinfo(client, now).await,
             Endpoint::Session => self.session(client, now).await,
+            Endpoint::SessionRefresh => self.session_refresh(client, now).await,
             Endpoint::Jwks => self.jwks(client),
             Endpoint::Unknown => Problem::new(StatusCode::NOT_FOUND, "There is nothing here")
                 .detail("The gateway keeps this path for its own endpoints, and this is none of them.")
                 .answer(client.format(), &client.request_id),
         }
+    }
+
+    /// A target that somebody named, if it is safe.
+    fn return_to(&self, raw: &str, client: &ClientRequest) -> Option<ReturnTo> {
+        ReturnTo::parse(raw, &client.origin, self.network.public(), self.network.endpoints())
     }
 
     /// The address of one of our own paths, on the origin that the browser sees.
@@ -142,7 +149,7 @@ impl Endpoints {
             .login(self.login_url(client))
             .answer(client.format(), &client.request_id);
         if dead_cookie {
-            answer.headers_mut().append(http::header::SET_COOKIE, cookie::delete(&self.cookie, &self.cookie.name));
+            answer.headers_mut().append(http::header::SET_COOKIE, set_cookie::delete(&self.cookie, &self.cookie.name));
         }
         answer
     }
@@ -153,7 +160,7 @@ impl Endpoints {
         let mut url = format!("{}{}", client.origin, self.own_path("login"));
         // A script's own URL is no place for a person to land on; the page that holds it is, and we don't know that one.
         if client.fetch.is_navigation() && matches!(client.method, Method::GET | Method::HEAD) {
-            let target = crate::web::ReturnTo::of(client, &self.network);
+            let target = ReturnTo::of(client);
             let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("rd", target.as_str()).finish();
             url.push('?');
             url.push_str(&query);
@@ -167,6 +174,7 @@ impl Endpoint {
         match self {
             Self::Login | Self::SignedOut | Self::Userinfo | Self::Session | Self::Jwks => &[Method::GET, Method::HEAD],
             Self::Callback | Self::Logout => &[Method::GET, Method::POST],
+            Self::SessionRefresh => &[Method::POST],
             Self::Unknown => &[
                 Method::GET,
                 Method::HEAD,
@@ -201,6 +209,18 @@ impl Denied {
     }
 }
 
+/// 403: only our own pages may ask for this with a person's cookie.
+fn from_elsewhere(client: &ClientRequest) -> Option<Response<Body>> {
+    match client.fetch.judge(&client.method, false, &|_| false, &client.origin) {
+        Verdict::Allow => None,
+        Verdict::Refuse(reason) => Some(
+            Problem::new(StatusCode::FORBIDDEN, "Another site may not do this here")
+                .detail(reason.to_string())
+                .answer(client.format(), &client.request_id),
+        ),
+    }
+}
+
 /// 400: whose request is it? (SESS-09)
 #[must_use]
 pub fn several_cookies(format: Format, client: &ClientRequest) -> Response<Body> {
@@ -219,6 +239,15 @@ pub fn store_away(error: &StoreError, client: &ClientRequest) -> Response<Body> 
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Sessions cannot be checked right now")
         .detail("You are still signed in. Please try again in a moment.")
         .retry_after(std::time::Duration::from_secs(1))
+        .answer(client.format(), &client.request_id)
+}
+
+/// 503: the session's tokens are over, and the provider does not answer. The session is kept (REF-04).
+#[must_use]
+pub fn provider_away(client: &ClientRequest) -> Response<Body> {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Your session cannot be renewed right now")
+        .detail("The sign-in service does not answer. You are still signed in. Please try again in a moment.")
+        .retry_after(std::time::Duration::from_secs(2))
         .answer(client.format(), &client.request_id)
 }
 

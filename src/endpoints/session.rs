@@ -1,4 +1,4 @@
-//! `GET session`: how long the session still lives, and why it will end.
+//! `GET session`: how long the session still lives, and when it ends without activity. `POST session/refresh`: renew its tokens.
 //!
 //! Asking does not keep it alive (SESS-19).
 
@@ -6,17 +6,38 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::Endpoints;
+use crate::access::Refreshed;
 use crate::base::Timestamp;
 use crate::session::LiveSession;
-use crate::web::answer;
-use crate::web::body::Body;
-use crate::web::client::ClientRequest;
+use crate::web::{self, Body, ClientRequest, Problem};
 
 impl Endpoints {
     pub(super) async fn session(&self, client: &ClientRequest, now: Timestamp) -> Response<Body> {
         match self.signed_in(client, now).await {
-            Ok(live) => answer::json(StatusCode::OK, &session(&live, now)),
+            Ok(live) => web::json(StatusCode::OK, &session(&live, now)),
             Err(answer) => *answer,
+        }
+    }
+
+    /// `POST session/refresh`: renews the tokens now. Claims and scope are taken anew with them.
+    pub(super) async fn session_refresh(&self, client: &ClientRequest, now: Timestamp) -> Response<Body> {
+        if let Some(refused) = super::from_elsewhere(client) {
+            return refused;
+        }
+        let live = match self.signed_in(client, now).await {
+            Ok(live) => live,
+            Err(answer) => return *answer,
+        };
+        if live.session().tokens.refresh_token.is_none() {
+            return Problem::new(StatusCode::CONFLICT, "This session cannot be refreshed")
+                .detail("The provider gave no refresh token for it. Ask for the scope offline_access, if the provider knows it.")
+                .answer(client.format(), &client.request_id);
+        }
+        match self.refresher.refresh(&live).await {
+            Refreshed::Fresh(live) => web::json(StatusCode::OK, &session(&live, self.clock.now())),
+            Refreshed::Ended => self.challenge(client, true),
+            Refreshed::ProviderAway => super::provider_away(client),
+            Refreshed::StoreAway(error) => super::store_away(&error, client),
         }
     }
 }

@@ -6,14 +6,12 @@ use serde_json::{Map, Value};
 use super::Endpoints;
 use crate::base::Timestamp;
 use crate::session::Session;
-use crate::web::answer;
-use crate::web::body::Body;
-use crate::web::client::ClientRequest;
+use crate::web::{self, Body, ClientRequest};
 
 impl Endpoints {
     pub(super) async fn userinfo(&self, client: &ClientRequest, now: Timestamp) -> Response<Body> {
         match self.signed_in(client, now).await {
-            Ok(live) => answer::json(StatusCode::OK, &userinfo(live.session())),
+            Ok(live) => web::json(StatusCode::OK, &userinfo(live.session())),
             Err(answer) => *answer,
         }
     }

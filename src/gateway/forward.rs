@@ -9,17 +9,14 @@ use hyper::upgrade::OnUpgrade;
 use super::Gateway;
 use super::handle::Story;
 use crate::access::Permit;
-use crate::base::{Blamed, Timestamp};
+use crate::base::{Blame, Blamed, Timestamp};
 use crate::identity::{IdentityError, IdentityToken, Kind, Subject};
 use crate::route::{AccessMode, CachePolicy};
 use crate::server;
 use crate::session::LiveSession;
 use crate::telemetry::access_log::Outcome;
 use crate::upstream::{Answer, UpstreamError, UpstreamRequest};
-use crate::web::answer::{Format, Problem};
-use crate::web::body::Body;
-use crate::web::client::{ClientRequest, RequestId};
-use crate::web::headers;
+use crate::web::{Body, ClientRequest, Format, Problem, RequestId, caching, headers};
 
 /// Nothing gets here without a permit, and a permit is spent here.
 pub(super) async fn forward(
@@ -41,8 +38,12 @@ pub(super) async fn forward(
     let identity = match permit.session().map(|live| mint(gateway, &route.upstream, live, now)).transpose() {
         Ok(identity) => identity,
         Err(error) => {
-            story.ends(Outcome::Failed, error.to_string());
             tracing::error!(request_id = %request_id, upstream = &*route.upstream, %error, "no identity token, nothing is forwarded");
+            if error.blame() == Blame::Store {
+                story.ends(Outcome::Unavailable, error.to_string());
+                return trouble(StatusCode::SERVICE_UNAVAILABLE, format, &request_id);
+            }
+            story.ends(Outcome::Failed, error.to_string());
             return bug(format, &request_id);
         }
     };
@@ -71,7 +72,7 @@ pub(super) async fn forward(
     story.outcome = Outcome::Forwarded;
     headers::strip_response(answer.headers_mut(), &gateway.cookie);
     if route.access != AccessMode::Public && route.cache == CachePolicy::Private {
-        headers::make_private(answer.headers_mut(), permit.session().is_some());
+        caching::make_private(answer.headers_mut());
     }
     answer
 }

@@ -9,17 +9,14 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::{Gateway, forward};
-use crate::access::{self, Decision, Refusal};
+use crate::access::{Decision, Refusal, Undecided};
 use crate::base::Timestamp;
 use crate::endpoints;
 use crate::route::{EncodedSlash, Route};
 use crate::telemetry::access_log::{self, Line, Outcome};
 use crate::telemetry::audit::{self, Event, Record};
 use crate::telemetry::metrics::Word;
-use crate::web::answer::Problem;
-use crate::web::body::Body;
-use crate::web::client::{ClientRequest, Connection, RequestId};
-use crate::web::headers;
+use crate::web::{Body, ClientRequest, Connection, Problem, RequestId, caching};
 
 /// What the access log and the metrics say about a request, gathered on its way.
 #[derive(Debug)]
@@ -64,7 +61,7 @@ pub(super) async fn handle(
     gateway.metrics.in_flight.inc();
     let mut answer = run(gateway, request, connection, admitted, &mut story, log, now).await;
     gateway.metrics.in_flight.dec();
-    headers::add_hsts(answer.headers_mut(), &gateway.network);
+    caching::add_hsts(answer.headers_mut(), &gateway.network, story.https);
 
     let duration = gateway.clock.now().since(now);
     gateway.metrics.request(story.outcome, answer.status().as_u16(), duration);
@@ -131,11 +128,14 @@ async fn run(
         return refused;
     }
 
-    let decision = match access::authorize(route, &client, &gateway.sessions, now).await {
+    let decision = match gateway.access.authorize(route, &client, now).await {
         Ok(decision) => decision,
-        Err(error) => {
-            story.ends(Outcome::Unavailable, error.to_string());
-            return endpoints::store_away(&error, &client);
+        Err(undecided) => {
+            story.ends(Outcome::Unavailable, undecided.to_string());
+            return match undecided {
+                Undecided::Store(error) => endpoints::store_away(&error, &client),
+                Undecided::Provider => endpoints::provider_away(&client),
+            };
         }
     };
     match decision {

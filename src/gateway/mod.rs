@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
+use crate::access::Access;
 use crate::base::{Clock, Random};
 use crate::endpoints::Endpoints;
 use crate::identity::Identity;
@@ -18,9 +19,7 @@ use crate::server::{LimitSettings, Service};
 use crate::session::Sessions;
 use crate::telemetry::Metrics;
 use crate::upstream::{Tunnels, Upstream};
-use crate::web::CookieSettings;
-use crate::web::body::Body;
-use crate::web::client::{Connection, Network};
+use crate::web::{Body, Connection, CookieSettings, Network};
 
 mod forward;
 mod handle;
@@ -30,6 +29,8 @@ mod handle;
 pub struct Gateway {
     /// Our own pages and JSON.
     pub endpoints: Endpoints,
+    /// Who may pass.
+    pub access: Access,
     /// The session service.
     pub sessions: Arc<Sessions>,
     /// The signing keys.

@@ -22,7 +22,7 @@ pub(super) enum Signer {
     Ec(Family, EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
     Rsa(RsaKeyPair),
-    Shared(hmac::Key),
+    Shared(Box<hmac::Key>),
 }
 
 /// How the bytes of a private key are laid out.
@@ -64,7 +64,7 @@ impl Signer {
 
     /// A shared key for HMAC with SHA-256.
     pub(super) fn shared(key: &[u8]) -> Self {
-        Self::Shared(hmac::Key::new(hmac::HMAC_SHA256, key))
+        Self::Shared(Box::new(hmac::Key::new(hmac::HMAC_SHA256, key)))
     }
 
     /// PKCS#8 version 1. `None` for a shared key, which has no such form.

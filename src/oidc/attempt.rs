@@ -198,7 +198,10 @@ mod tests {
         let back: LoginAttempt = serde_json::from_str(&json).unwrap();
         assert_eq!(serde_json::to_string(&back).unwrap(), json);
         assert_eq!((back.verifier.expose().as_str(), back.return_to.as_str()), ("ve", "/a;b?x=%20"));
-        assert_eq!((back.asked.max_age, back.asked.acr_values, back.asked.login_hint), (Some(60), vec!["x".to_owned()], None));
+        assert_eq!(
+            (back.asked.max_age, back.asked.acr_values, back.asked.login_hint),
+            (Some(60), vec!["x".to_owned()], None)
+        );
         assert_eq!(format!("{attempt:?}"), "LoginAttempt { provider: \"corp\", .. }");
     }
 }

@@ -15,7 +15,11 @@ use super::grant;
 use super::settings::{ProviderSettings, ResponseMode};
 
 /// The authorization URL for `attempt`.
-pub(super) fn url(settings: &ProviderSettings, metadata: &Metadata, attempt: &LoginAttempt) -> Result<Url, ProviderError> {
+pub(super) fn url(
+    settings: &ProviderSettings,
+    metadata: &Metadata,
+    attempt: &LoginAttempt,
+) -> Result<Url, ProviderError> {
     // The crate asserts what it is given here; an attempt that was read back could hold anything.
     if !(43..=128).contains(&attempt.verifier.expose().len()) {
         return Err(ProviderError::Bug("a PKCE verifier of a wrong length"));
@@ -23,7 +27,8 @@ pub(super) fn url(settings: &ProviderSettings, metadata: &Metadata, attempt: &Lo
     let client = grant::client(settings)
         .set_auth_uri(AuthUrl::from_url(metadata.authorization_endpoint.clone()))
         .set_redirect_uri(RedirectUrl::from_url(settings.redirect_uri.clone()));
-    let challenge = PkceCodeChallenge::from_code_verifier_sha256(&PkceCodeVerifier::new(attempt.verifier.expose().clone()));
+    let challenge =
+        PkceCodeChallenge::from_code_verifier_sha256(&PkceCodeVerifier::new(attempt.verifier.expose().clone()));
     let mut request = client
         .authorize_url(|| CsrfToken::new(attempt.state.expose().clone()))
         .add_scopes(scopes(settings).map(|scope| Scope::new(scope.to_owned())))
@@ -41,12 +46,20 @@ pub(super) fn url(settings: &ProviderSettings, metadata: &Metadata, attempt: &Lo
     Ok(request.url().0)
 }
 
-/// What the ID token must meet: what was asked for this login, and what the configuration asks for every one.
+/// What the ID token must meet: what was asked for this login, else what the configuration asks for every one.
+///
+/// The shorter `max_age` counts. `acr` has no order that could be known here, so this login's replace the configured ones: what a
+/// session must have been signed in with is a route's business.
 pub(super) fn demanded(settings: &ProviderSettings, asked: &Asked) -> (Option<u64>, Vec<String>) {
     let configured = |name: &str| settings.authorize_params.get(name).map(String::as_str);
     let max_age = [asked.max_age, configured("max_age").and_then(|text| text.parse().ok())].into_iter().flatten().min();
     let acr_values = if asked.acr_values.is_empty() {
-        configured("acr_values").unwrap_or_default().split(' ').filter(|one| !one.is_empty()).map(str::to_owned).collect()
+        configured("acr_values")
+            .unwrap_or_default()
+            .split(' ')
+            .filter(|one| !one.is_empty())
+            .map(str::to_owned)
+            .collect()
     } else {
         asked.acr_values.clone()
     };

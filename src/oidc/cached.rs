@@ -54,7 +54,8 @@ struct Trouble {
 
 impl<T: Send + Sync + 'static> Cached<T> {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
-        let shared = Shared { clock, good: ArcSwapOption::empty(), trouble: Mutex::default(), renewing: AtomicBool::new(false) };
+        let shared =
+            Shared { clock, good: ArcSwapOption::empty(), trouble: Mutex::default(), renewing: AtomicBool::new(false) };
         Arc::new(Self { shared: Arc::new(shared), flights: SingleFlight::default() })
     }
 
@@ -78,7 +79,10 @@ impl<T: Send + Sync + 'static> Cached<T> {
     {
         let Some(copy) = self.last_good() else { return self.newer_than(None, fetch).await };
         let now = self.shared.clock.now();
-        if !copy.is_fresh(now) && self.shared.blocked(now).is_none() && !self.shared.renewing.swap(true, Ordering::AcqRel) {
+        if !copy.is_fresh(now)
+            && self.shared.blocked(now).is_none()
+            && !self.shared.renewing.swap(true, Ordering::AcqRel)
+        {
             let (cache, work, seen) = (Arc::clone(self), fetch(), Arc::clone(&copy));
             let renewing = Renewing(Arc::clone(&self.shared));
             tokio::spawn(async move {

@@ -103,7 +103,12 @@ impl ProviderClient {
         let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         match &answer {
             Ok((status, _)) => {
-                tracing::debug!(endpoint = endpoint.as_str(), status = status.as_u16(), milliseconds, "provider answered");
+                tracing::debug!(
+                    endpoint = endpoint.as_str(),
+                    status = status.as_u16(),
+                    milliseconds,
+                    "provider answered"
+                );
             }
             Err(error) => tracing::debug!(endpoint = endpoint.as_str(), %error, milliseconds, "provider call failed"),
         }
@@ -136,7 +141,9 @@ impl ProviderClient {
                 return Err(nonsense(Nonsense::ContentEncoding));
             }
             match (wanted, media) {
-                (Wanted::Status, _) | (Wanted::Json | Wanted::JsonOrJwt, Media::Json) | (Wanted::JsonOrJwt, Media::Jwt) => {}
+                (Wanted::Status, _)
+                | (Wanted::Json | Wanted::JsonOrJwt, Media::Json)
+                | (Wanted::JsonOrJwt, Media::Jwt) => {}
                 _ => return Err(nonsense(Nonsense::ContentType)),
             }
             let cache_control = joined(response.headers());
@@ -173,7 +180,8 @@ impl Media {
     fn of(headers: &HeaderMap) -> Self {
         let mut fields = headers.get_all(CONTENT_TYPE).iter();
         let (Some(field), None) = (fields.next(), fields.next()) else { return Self::Other };
-        let essence = field.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let essence =
+            field.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match essence.as_str() {
             "application/json" => Self::Json,
             "application/jwt" => Self::Jwt,

@@ -123,10 +123,15 @@ fn endpoint_url(name: &'static str, text: &str, allow_http: bool) -> Result<Url,
 
 fn algorithms(announced: Option<&[String]>) -> Result<Vec<Algorithm>, ProviderError> {
     let Some(names) = announced else { return Ok(WHEN_SILENT.to_vec()) };
-    let known: Vec<Algorithm> =
-        names.iter().filter_map(|name| name.parse().ok()).filter(|algorithm: &Algorithm| !algorithm.is_symmetric()).collect();
+    let known: Vec<Algorithm> = names
+        .iter()
+        .filter_map(|name| name.parse().ok())
+        .filter(|algorithm: &Algorithm| !algorithm.is_symmetric())
+        .collect();
     if known.is_empty() {
-        return Err(ProviderError::Unsupported("an ID token signature that can be verified (`id_token_signing_alg_values_supported`)"));
+        return Err(ProviderError::Unsupported(
+            "an ID token signature that can be verified (`id_token_signing_alg_values_supported`)",
+        ));
     }
     Ok(known)
 }
@@ -193,9 +198,13 @@ mod tests {
             "revocation_endpoint",
         ] {
             let http = json!({ name: "http://id.example.com/x" });
-            assert!(matches!(parse(http.clone(), false), Err(ProviderError::EndpointUrl(found)) if found == name), "{name}");
+            assert!(
+                matches!(parse(http.clone(), false), Err(ProviderError::EndpointUrl(found)) if found == name),
+                "{name}"
+            );
             assert!(parse(http, true).is_ok(), "{name}");
-            for odd in ["javascript:alert(1)", "/relative", "https://a:b@id.example.com/", "https://id.example.com/#f"] {
+            for odd in ["javascript:alert(1)", "/relative", "https://a:b@id.example.com/", "https://id.example.com/#f"]
+            {
                 assert!(parse(json!({ name: odd }), true).is_err(), "{name} {odd}");
             }
         }
@@ -204,7 +213,9 @@ mod tests {
     /// LOGIN-14: the issuer is the configured one, byte for byte.
     #[test]
     fn the_issuer_is_exact() {
-        for issuer in ["https://id.example.com/realms/aX", "https://id.example.com/realms/a/", "HTTPS://id.example.com/realms/a"] {
+        for issuer in
+            ["https://id.example.com/realms/aX", "https://id.example.com/realms/a/", "HTTPS://id.example.com/realms/a"]
+        {
             assert!(matches!(parse(json!({ "issuer": issuer }), true), Err(ProviderError::Issuer)), "{issuer}");
         }
         assert!(matches!(parse(json!({ "issuer": null }), true), Err(ProviderError::Answer { .. })));
@@ -213,8 +224,13 @@ mod tests {
     /// TOK-02: neither `none` nor shared keys, whatever the metadata offers.
     #[test]
     fn algorithms_are_asymmetric() {
-        let found = |names: Value| parse(json!({ "id_token_signing_alg_values_supported": names }), false).map(|m| m.algorithms);
-        assert_eq!(found(json!(["none", "HS256", "ES256", "RS512", "XX"])).unwrap(), [Algorithm::Es256, Algorithm::Rs512]);
+        let found = |names: Value| {
+            parse(json!({ "id_token_signing_alg_values_supported": names }), false).map(|m| m.algorithms)
+        };
+        assert_eq!(
+            found(json!(["none", "HS256", "ES256", "RS512", "XX"])).unwrap(),
+            [Algorithm::Es256, Algorithm::Rs512]
+        );
         assert_eq!(found(json!(null)).unwrap(), WHEN_SILENT);
         for none in [json!([]), json!(["none"]), json!(["HS256", "HS512"])] {
             assert!(matches!(found(none), Err(ProviderError::Unsupported(_))));

@@ -9,6 +9,7 @@ use super::id_token::IdTokenError;
 use super::logout_token::LogoutTokenError;
 use super::response::ResponseError;
 use crate::base::{Blame, Blamed};
+use crate::jose::VerifyError;
 
 /// Which of the provider's endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -133,12 +134,15 @@ pub enum ProviderError {
     /// The authorization response does not hold.
     #[error("the authorization response is unacceptable: {0}")]
     Response(#[from] ResponseError),
-    /// The ID token, or a signed userinfo answer, does not hold.
+    /// The ID token does not hold.
     #[error("the provider's ID token is unacceptable: {0}")]
     IdToken(#[from] IdTokenError),
     /// The logout token does not hold.
     #[error("the logout token is unacceptable: {0}")]
     LogoutToken(#[from] LogoutTokenError),
+    /// A signed userinfo answer does not hold.
+    #[error("the provider's signed userinfo answer is unacceptable: {0}")]
+    SignedUserinfo(VerifyError),
     /// The claims at the userinfo endpoint belong to another subject.
     #[error("the userinfo endpoint answered for another subject")]
     OtherSubject,
@@ -180,6 +184,7 @@ impl Blamed for ProviderError {
             | Self::EndpointUrl(_)
             | Self::Unsupported(_)
             | Self::IdToken(_)
+            | Self::SignedUserinfo(_)
             | Self::OtherSubject
             | Self::ClaimsTooLarge => Blame::Provider,
             Self::Settings(_) | Self::Bug(_) => Blame::Bug,

@@ -60,7 +60,8 @@ pub(super) fn client(settings: &ProviderSettings) -> OAuthClient {
 /// The one authentication method, by configuration and checked against the metadata.
 pub(super) fn auth_type(configured: ClientAuth, metadata: &Metadata) -> Result<AuthType, ProviderError> {
     // RFC 8414 section 2: silence means `client_secret_basic`. An operator who names a method knows better than silence.
-    let offered = |method| metadata.client_auth_methods.as_ref().is_none_or(|methods| methods.iter().any(|one| one == method));
+    let offered =
+        |method| metadata.client_auth_methods.as_ref().is_none_or(|methods| methods.iter().any(|one| one == method));
     match configured {
         ClientAuth::Auto | ClientAuth::SecretBasic if offered("client_secret_basic") => Ok(AuthType::BasicAuth),
         ClientAuth::Auto | ClientAuth::SecretPost if offered("client_secret_post") => Ok(AuthType::RequestBody),
@@ -76,7 +77,8 @@ pub(super) fn transport<'c>(
     endpoint: Endpoint,
     url: &'c Url,
     wanted: Wanted,
-) -> impl Fn(HttpRequest) -> Pin<Box<dyn Future<Output = Result<HttpResponse, ProviderError>> + Send + 'c>> + Sync + 'c {
+) -> impl Fn(HttpRequest) -> Pin<Box<dyn Future<Output = Result<HttpResponse, ProviderError>> + Send + 'c>> + Sync + 'c
+{
     move |request| {
         Box::pin(async move {
             let answer = client.call(endpoint, url, request, wanted).await?;
@@ -179,7 +181,11 @@ impl oauth2::TokenType for TokenType {}
 
 /// `None` for everything that cannot be a lifetime: then the configured one is assumed.
 fn lifetime(value: &Value) -> Option<Duration> {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast from float saturates, and the range is looked at")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a cast from float saturates, and the range is looked at"
+    )]
     let seconds = value.as_u64().or_else(|| value.as_f64().map(|seconds| seconds as u64))?;
     (1..=LONGEST_SECONDS).contains(&seconds).then(|| Duration::from_secs(seconds))
 }
@@ -188,7 +194,9 @@ fn lifetime(value: &Value) -> Option<Duration> {
 fn scope(value: &Value) -> Option<String> {
     match value {
         Value::String(scope) => Some(scope.clone()),
-        Value::Array(scopes) => scopes.iter().map(Value::as_str).collect::<Option<Vec<_>>>().map(|scopes| scopes.join(" ")),
+        Value::Array(scopes) => {
+            scopes.iter().map(Value::as_str).collect::<Option<Vec<_>>>().map(|scopes| scopes.join(" "))
+        }
         _ => None,
     }
 }
@@ -262,7 +270,8 @@ mod tests {
 
     #[test]
     fn an_answer_is_neither_printed_nor_written() {
-        let fields: TokenFields = serde_json::from_value(json!({"access_token": "s3", "token_type": "Bearer"})).unwrap();
+        let fields: TokenFields =
+            serde_json::from_value(json!({"access_token": "s3", "token_type": "Bearer"})).unwrap();
         assert!(serde_json::to_string(&fields).is_err());
         assert_eq!(format!("{fields:?}"), "TokenFields { .. }");
         assert!(accept(json!({"access_token": ""})).is_err());

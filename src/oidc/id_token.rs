@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::typed::{self, ClaimError, SID_BYTES, SUBJECT_BYTES};
-use crate::base::{Timestamp, Secret};
+use crate::base::{Secret, Timestamp};
 use crate::jose::{Algorithm, Verified, VerifyError, at_hash};
 
 /// The claims of an ID token, as they came.
@@ -274,7 +274,10 @@ mod tests {
     #[test]
     fn a_good_token_holds_and_is_read() {
         let token = at_login(json!({})).unwrap();
-        assert_eq!((token.sub.as_str(), token.sid.as_deref(), token.acr.as_deref()), ("ann", Some("s-1"), Some("gold")));
+        assert_eq!(
+            (token.sub.as_str(), token.sid.as_deref(), token.acr.as_deref()),
+            ("ann", Some("s-1"), Some("gold"))
+        );
         assert_eq!(token.auth_time, Some(Timestamp::from_unix_seconds(NOW - 30)));
         assert_eq!(token.amr, ["pwd", "otp"]);
         assert_eq!(format!("{token:?}"), "IdToken { .. }");
@@ -315,7 +318,10 @@ mod tests {
     #[test]
     fn required_claims_and_times() {
         for name in ["exp", "iat", "sub", "iss", "aud"] {
-            assert!(matches!(at_login(json!({ name: null })), Err(IdTokenError::Claim(ClaimError::Missing(_)))), "{name}");
+            assert!(
+                matches!(at_login(json!({ name: null })), Err(IdTokenError::Claim(ClaimError::Missing(_)))),
+                "{name}"
+            );
         }
         for (changes, expected) in [
             (json!({"exp": NOW - 360}), Err(IdTokenError::Expired)),
@@ -350,7 +356,10 @@ mod tests {
             json!({"amr": [1]}),
             json!({"sid": 3}),
         ] {
-            assert!(matches!(at_login(changes.clone()), Err(IdTokenError::Claim(ClaimError::Malformed(_)))), "{changes}");
+            assert!(
+                matches!(at_login(changes.clone()), Err(IdTokenError::Claim(ClaimError::Malformed(_)))),
+                "{changes}"
+            );
         }
     }
 
@@ -370,7 +379,9 @@ mod tests {
         for changes in [json!({"auth_time": null}), json!({"auth_time": NOW - 121}), json!({"auth_time": NOW + 61})] {
             assert_eq!(aged(changes.clone(), 60).unwrap_err(), IdTokenError::Stale, "{changes}");
         }
-        let strong = |changes| judged(changes, |e| e.acr_values = Box::leak(Box::new(["gold".to_owned(), "platinum".to_owned()])));
+        let strong = |changes| {
+            judged(changes, |e| e.acr_values = Box::leak(Box::new(["gold".to_owned(), "platinum".to_owned()])))
+        };
         assert!(strong(json!({})).is_ok());
         for changes in [json!({"acr": null}), json!({"acr": "silver"}), json!({"acr": "gold platinum"})] {
             assert_eq!(strong(changes.clone()).unwrap_err(), IdTokenError::TooWeak, "{changes}");

@@ -112,7 +112,12 @@ impl Inner {
         if set.is_empty() {
             return Err(unusable("a JWK Set without a usable key"));
         }
-        tracing::info!(provider = &*self.settings.name, keys = set.len(), skipped = set.skipped(), "provider's keys read");
+        tracing::info!(
+            provider = &*self.settings.name,
+            keys = set.len(),
+            skipped = set.skipped(),
+            "provider's keys read"
+        );
         Ok((set, cached::lifetime(answer.cache_control.as_deref())))
     }
 }

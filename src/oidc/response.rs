@@ -46,7 +46,9 @@ impl AuthorizationResponse {
             if let Some(name) = TOKENS.iter().find(|token| **token == name) {
                 return Err(ResponseError::Token(name));
             }
-            let Some((place, (name, longest))) = found.iter_mut().zip(PARAMETERS).find(|(_, (known, _))| *known == name) else {
+            let Some((place, (name, longest))) =
+                found.iter_mut().zip(PARAMETERS).find(|(_, (known, _))| *known == name)
+            else {
                 continue;
             };
             if place.is_some() {
@@ -61,7 +63,9 @@ impl AuthorizationResponse {
         let state = state.filter(|state| !state.is_empty()).ok_or(ResponseError::NoState)?;
         let outcome = match (code.filter(|code| !code.is_empty()), error) {
             (Some(code), None) => Outcome::Code(Secret::new(code)),
-            (None, Some(error)) => Outcome::Refused { code: registered_code(&error), description: description.map(presentable) },
+            (None, Some(error)) => {
+                Outcome::Refused { code: registered_code(&error), description: description.map(presentable) }
+            }
             (None, None) => return Err(ResponseError::NoOutcome),
             (Some(_), Some(_)) => return Err(ResponseError::TwoOutcomes),
         };
@@ -166,7 +170,10 @@ mod tests {
         let refused = parse("state=s&error=access_denied&error_description=%3Cscript%3E%0a&error_uri=x").unwrap();
         let Outcome::Refused { code, description } = refused.outcome else { panic!("no refusal") };
         assert_eq!((code, description.as_deref()), ("access_denied", Some("<script>")));
-        assert!(matches!(parse("state=s&error=s3cr3t").unwrap().outcome, Outcome::Refused { code: "unregistered", .. }));
+        assert!(matches!(
+            parse("state=s&error=s3cr3t").unwrap().outcome,
+            Outcome::Refused { code: "unregistered", .. }
+        ));
     }
 
     /// LOGIN-01: tokens in the front channel are refused, whatever else is there.
@@ -209,14 +216,19 @@ mod tests {
                 ("&iss=https://evil.example", true, Err(ResponseError::OtherIssuer)),
                 ("&iss=", false, Err(ResponseError::OtherIssuer)),
             ] {
-                assert_eq!(parse(&format!("state=s&{rest}{iss}")).unwrap().check_iss(issuer, announced), expected, "{rest}{iss}");
+                assert_eq!(
+                    parse(&format!("state=s&{rest}{iss}")).unwrap().check_iss(issuer, announced),
+                    expected,
+                    "{rest}{iss}"
+                );
             }
         }
     }
 
     #[test]
     fn nothing_of_it_is_printed() {
-        let printed = format!("{:?} {:?}", parse("state=s3&code=c4").unwrap(), parse("state=s3&code=c4").unwrap().outcome);
+        let printed =
+            format!("{:?} {:?}", parse("state=s3&code=c4").unwrap(), parse("state=s3&code=c4").unwrap().outcome);
         assert_eq!(printed, "AuthorizationResponse { .. } Code");
     }
 }

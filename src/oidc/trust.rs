@@ -46,7 +46,9 @@ fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), ProviderError>
         return Err(wrong("holds no certificate"));
     }
     for certificate in certificates {
-        roots.add(certificate).map_err(|error| wrong(&format!("holds a certificate that cannot be a root ({error})")))?;
+        roots
+            .add(certificate)
+            .map_err(|error| wrong(&format!("holds a certificate that cannot be a root ({error})")))?;
     }
     Ok(())
 }

@@ -48,7 +48,10 @@ pub(super) fn moment(claims: &Map<String, Value>, name: &'static str) -> Result<
         Some(Value::Number(number)) => number,
         Some(_) => return Err(ClaimError::Malformed(name)),
     };
-    #[allow(clippy::cast_possible_truncation, reason = "the range is looked at right after, and a cast from float saturates")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "the range is looked at right after, and a cast from float saturates"
+    )]
     let seconds = number.as_i64().or_else(|| number.as_f64().map(|seconds| seconds as i64));
     match seconds {
         Some(seconds) if (0..=LATEST).contains(&seconds) => Ok(Some(Timestamp::from_unix_seconds(seconds))),

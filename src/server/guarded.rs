@@ -1,5 +1,6 @@
 //! The socket as hyper sees it: strictly read, and with an end to every wait.
 
+use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;

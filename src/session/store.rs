@@ -59,7 +59,8 @@ pub trait SessionStore: Send + Sync + fmt::Debug + 'static {
     /// Reads a number; 0 where none was written.
     async fn read_number(&self, name: &Name) -> Result<u64, StoreError>;
 
-    /// Writes a number over a smaller one or none, never over a greater one. It lives for `ttl` from now, or for ever.
+    /// Writes a number over a smaller one or none, never over a greater one. It lives for at least `ttl` from now, or for
+    /// ever.
     async fn raise_number(&self, name: &Name, to: u64, ttl: Option<Duration>) -> Result<(), StoreError>;
 
     /// Sets a mark that was not there. Answers whether it did; the expiry of one that was there stays.
@@ -248,6 +249,9 @@ pub enum StoreError {
     /// The store holds something under our name that we did not put there, or answered what nobody asked.
     #[error("the session store answered {0}")]
     Nonsense(&'static str),
+    /// A shared value was sealed by none of our secrets.
+    #[error("the session store holds something that none of our secrets opens")]
+    Unreadable,
     /// Something could not be sealed for it, or a new session's key was taken.
     #[error("a session cannot be stored: {0}")]
     Unstorable(&'static str),
@@ -257,7 +261,7 @@ impl Blamed for StoreError {
     fn blame(&self) -> Blame {
         match self {
             Self::Unavailable(_) => Blame::Store,
-            Self::Nonsense(_) | Self::Unstorable(_) => Blame::Bug,
+            Self::Nonsense(_) | Self::Unreadable | Self::Unstorable(_) => Blame::Bug,
         }
     }
 }

@@ -8,8 +8,8 @@ use http::HeaderValue;
 
 use crate::base::Random;
 
-/// 16 random bytes as base64url. Copied, never allocated.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+/// 16 random bytes as base64url; never allocated.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct RequestId([u8; 22]);
 
 impl RequestId {

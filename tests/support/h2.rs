@@ -84,13 +84,7 @@ impl H2 {
                 },
             }
         }
-        Ok(H2Answer {
-            status: head.status.as_u16(),
-            headers: head.headers,
-            body: bytes.freeze(),
-            trailers,
-            complete,
-        })
+        Ok(H2Answer { status: head.status.as_u16(), headers: head.headers, body: bytes.freeze(), trailers, complete })
     }
 
     /// Sends a request and gives back the answer with its body still running.

@@ -37,15 +37,12 @@ pub mod tls;
 pub mod wait;
 pub mod websocket;
 
-#[cfg(test)]
-mod self_test;
-
 pub use badop::{BadOp, Endpoint, Key};
 pub use chromium::Chromium;
 pub use client::{Ask, Browser, Page, sign_in};
 pub use echo::{Echo, Seen};
 pub use fault_proxy::FaultProxy;
-pub use gateway::{ConfigBuilder, Gateway};
+pub use gateway::{ConfigBuilder, Gateway, Replicas, Site};
 pub use node_op::NodeOp;
 pub use process::{Process, Signal};
 pub use raw::{Answer, Raw};

@@ -145,14 +145,8 @@ impl Raw {
     }
 
     async fn more(&mut self) -> bool {
-        let mut part = [0; 16 * 1024];
-        match self.io.read(&mut part).await {
-            Ok(n @ 1..) => {
-                self.pending.extend_from_slice(&part[..n]);
-                true
-            }
-            _ => false,
-        }
+        self.pending.reserve(16 * 1024);
+        matches!(self.io.read_buf(&mut self.pending).await, Ok(1..))
     }
 
     async fn line(&mut self) -> Option<Vec<u8>> {

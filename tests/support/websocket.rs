@@ -36,8 +36,7 @@ impl Frame {
 
     /// The code of a close frame; 1005 when it has none (section 7.1.5).
     pub fn close_code(&self) -> Option<u16> {
-        (self.opcode == 8)
-            .then(|| self.payload.first_chunk::<2>().map_or(1005, |bytes| u16::from_be_bytes(*bytes)))
+        (self.opcode == 8).then(|| self.payload.first_chunk::<2>().map_or(1005, |bytes| u16::from_be_bytes(*bytes)))
     }
 
     /// As bytes; clients mask.

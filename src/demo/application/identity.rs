@@ -175,8 +175,8 @@ fn readable(part: &str) -> Map<String, Value> {
 pub const HEADER: &str = "x-vestibule-identity";
 /// `typ` of the token: no other kind of token passes for it.
 const TYP: &str = "vestibule+jwt";
-/// Asymmetric ones alone.
-const ALGORITHMS: [Algorithm; 3] = [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256];
+/// What the gateway signs with, and nothing else.
+const ALGORITHMS: [Algorithm; 1] = [Algorithm::Es256];
 const MOST_BYTES: usize = 16 * 1024;
 /// Both clocks are this machine's; still, one second may lie between two roundings.
 const SKEW: i64 = 2;

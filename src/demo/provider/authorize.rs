@@ -3,7 +3,6 @@
 //! Never makes a code without a person who is signed in in that very browser.
 
 use http::{Method, Request, StatusCode};
-use http_body::Body;
 
 use super::memory::{Code, Grant, PendingForm, Purpose, SignedIn};
 use super::pages::{self, SignInForm};
@@ -11,11 +10,11 @@ use super::request::{AuthorizationRequest, Prompt, Refusal, answer_url, check};
 use super::{FORM_COOKIE, Provider, cookie_digest};
 use crate::base::Timestamp;
 use crate::demo::answer::{self, Answer};
-use crate::demo::form::Parameters;
+use crate::demo::form::{FormBody, Parameters};
 use crate::demo::shelf::Digest;
 
 impl Provider {
-    pub(super) async fn authorize<B: Body>(&self, request: Request<B>) -> Answer {
+    pub(super) async fn authorize<B: FormBody>(&self, request: Request<B>) -> Answer {
         let headers = request.headers().clone();
         let parameters = if request.method() == Method::POST {
             Parameters::read(request).await

@@ -3,18 +3,17 @@
 //! Never signs anybody out without an ID token of theirs or their own click, and never redirects to an unregistered address.
 
 use http::{HeaderMap, Method, Request, StatusCode};
-use http_body::Body;
 use serde::Deserialize;
 use url::Url;
 
 use super::memory::{Purpose, SignedIn};
 use super::{Provider, SESSION_COOKIE, pages};
 use crate::demo::answer::{self, Answer};
-use crate::demo::form::Parameters;
+use crate::demo::form::{FormBody, Parameters};
 use crate::jose::{Algorithm, Expect, Typ, verify};
 
 impl Provider {
-    pub(super) async fn end_session<B: Body>(&self, request: Request<B>) -> Answer {
+    pub(super) async fn end_session<B: FormBody>(&self, request: Request<B>) -> Answer {
         let headers = request.headers().clone();
         let parameters = if request.method() == Method::POST {
             Parameters::read(request).await
@@ -32,7 +31,7 @@ impl Provider {
     }
 
     /// The person has confirmed.
-    pub(super) async fn sign_out<B: Body>(&self, request: Request<B>) -> Answer {
+    pub(super) async fn sign_out<B: FormBody>(&self, request: Request<B>) -> Answer {
         let headers = request.headers().clone();
         let Some((_, pending)) = self.returned_form(&headers, request).await else { return self.stale_form() };
         let Purpose::SignOut(back) = pending.purpose else { return self.stale_form() };

@@ -19,10 +19,10 @@ mod tests;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::{HeaderMap, Method, Request, StatusCode, header};
-use http_body::Body;
 use hyper::body::Incoming;
 
 use super::answer::{self, Answer};
+use super::form::FormBody;
 use super::serve::Site;
 use crate::base::{Clock, Random};
 use crate::jose::{Algorithm, KeySet, SigningKey};
@@ -77,7 +77,7 @@ impl Provider {
     }
 
     /// Answers one request.
-    pub async fn respond<B: Body>(&self, request: Request<B>) -> Answer {
+    pub async fn respond<B: FormBody>(&self, request: Request<B>) -> Answer {
         // Another name for our address is somebody else's page that got a browser to talk to us.
         if host(&request) != Some(self.authority.as_str()) {
             return answer::text(StatusCode::MISDIRECTED_REQUEST, "This provider does not go by that name.\n");

@@ -3,18 +3,17 @@
 //! Never keeps an old session: who signs in gets a new cookie.
 
 use http::{HeaderMap, Request, StatusCode};
-use http_body::Body;
 
 use super::memory::{PendingForm, Purpose, SignedIn};
 use super::pages;
 use super::people::{Knock, Person};
 use super::{FORM_COOKIE, Provider, SESSION_COOKIE, cookie_digest, sent_by_us};
 use crate::demo::answer::{self, Answer};
-use crate::demo::form::Parameters;
+use crate::demo::form::{FormBody, Parameters};
 use crate::demo::shelf::Digest;
 
 impl Provider {
-    pub(super) async fn sign_in<B: Body>(&self, request: Request<B>) -> Answer {
+    pub(super) async fn sign_in<B: FormBody>(&self, request: Request<B>) -> Answer {
         let headers = request.headers().clone();
         let Some((parameters, pending)) = self.returned_form(&headers, request).await else { return self.stale_form() };
         let Purpose::SignIn(asked) = pending.purpose else { return self.stale_form() };
@@ -43,7 +42,7 @@ impl Provider {
     }
 
     /// A form that was sent by our page, in the browser that it was shown in, for the first time.
-    pub(super) async fn returned_form<B: Body>(
+    pub(super) async fn returned_form<B: FormBody>(
         &self,
         headers: &HeaderMap,
         request: Request<B>,

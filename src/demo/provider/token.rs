@@ -5,7 +5,6 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
-use http_body::Body;
 use serde::Serialize;
 use serde_json::json;
 use url::form_urlencoded;
@@ -15,12 +14,12 @@ use super::memory::{ACCESS_TOKEN_LIFE, Grant, RefreshToken};
 use super::userinfo::PersonClaims;
 use crate::base::Timestamp;
 use crate::demo::answer::{self, Answer};
-use crate::demo::form::Parameters;
+use crate::demo::form::{FormBody, Parameters};
 use crate::demo::shelf::Digest;
 use crate::jose::{Algorithm, at_hash, sign};
 
 impl Provider {
-    pub(super) async fn token<B: Body>(&self, request: Request<B>) -> Answer {
+    pub(super) async fn token<B: FormBody>(&self, request: Request<B>) -> Answer {
         if !self.is_client(request.headers()) {
             return invalid_client();
         }

@@ -3,7 +3,6 @@
 //! Never shows a claim whose scope was not granted.
 
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
-use http_body::Body;
 use serde::Serialize;
 use serde_json::json;
 
@@ -11,7 +10,7 @@ use super::Provider;
 use super::memory::Grant;
 use super::token::{error, invalid_client};
 use crate::demo::answer::{self, Answer};
-use crate::demo::form::Parameters;
+use crate::demo::form::{FormBody, Parameters};
 use crate::demo::shelf::Digest;
 
 /// What is said of a person, by scope.
@@ -71,7 +70,7 @@ impl Provider {
     }
 
     /// RFC 7009: a refresh token takes its whole grant along, an access token only itself.
-    pub(super) async fn revoke<B: Body>(&self, request: Request<B>) -> Answer {
+    pub(super) async fn revoke<B: FormBody>(&self, request: Request<B>) -> Answer {
         if !self.is_client(request.headers()) {
             return invalid_client();
         }

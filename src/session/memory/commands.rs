@@ -38,14 +38,12 @@ impl SessionStore for MemoryStore {
 
     async fn replace_session(&self, key: &SessionKey, expected: u64, record: &Record) -> Result<Swap, StoreError> {
         let (mut shelf, now) = self.at();
-        Ok(match shelf.get_mut(&Name::record(key), now).map(|entry| &mut entry.value) {
-            Some(value @ Value::Record { .. }) if matches!(value, Value::Record { version, .. } if *version == expected) => {
-                *value = versioned(record);
-                Swap::Replaced
-            }
-            Some(_) => Swap::Conflict,
-            None => Swap::Gone,
-        })
+        let Some(entry) = shelf.get_mut(&Name::record(key), now) else { return Ok(Swap::Gone) };
+        if !matches!(entry.value, Value::Record { version, .. } if version == expected) {
+            return Ok(Swap::Conflict);
+        }
+        entry.value = versioned(record);
+        Ok(Swap::Replaced)
     }
 
     async fn delete_session(&self, key: &SessionKey) -> Result<Option<Removed>, StoreError> {
@@ -153,7 +151,9 @@ impl SessionStore for MemoryStore {
     async fn raise_number(&self, name: &Name, to: u64, ttl: Option<Duration>) -> Result<(), StoreError> {
         let (mut shelf, now) = self.at();
         let raised = to.max(number(&shelf, name, now));
-        shelf.put(name.clone(), Value::Number(raised), ttl.map(|ttl| until(now, ttl)), now)
+        let lives = shelf.get(name, now).and_then(|entry| entry.expires);
+        let expires = ttl.map(|ttl| until(now, ttl)).map(|expires| lives.map_or(expires, |lives| lives.max(expires)));
+        shelf.put(name.clone(), Value::Number(raised), expires, now)
     }
 
     async fn mark_once(&self, name: &Name, ttl: Duration) -> Result<bool, StoreError> {

@@ -121,9 +121,7 @@ impl KeySet {
             Key::Es256 => self.p256.sign(&random, message).unwrap().as_ref().to_vec(),
             Key::Es384 => self.p384.sign(&random, message).unwrap().as_ref().to_vec(),
             Key::EdDsa => self.ed25519.sign(message).as_ref().to_vec(),
-            Key::Hs256(secret) => {
-                hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), message).as_ref().to_vec()
-            }
+            Key::Hs256(secret) => hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), message).as_ref().to_vec(),
             Key::None(_) => Vec::new(),
             Key::Rsa1024 => weak_rsa::sign(message),
             Key::Unknown | Key::Forged => with_rsa(&strange_rsa(), &RSA_PKCS1_SHA256),

@@ -172,7 +172,13 @@ impl Script {
     }
 
     /// Does what was asked, then answers with exactly this.
-    pub fn answer(&mut self, endpoint: Endpoint, status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> &mut Self {
+    pub fn answer(
+        &mut self,
+        endpoint: Endpoint,
+        status: u16,
+        content_type: &str,
+        body: impl Into<Vec<u8>>,
+    ) -> &mut Self {
         self.answer_with(endpoint, status, &[("content-type", content_type)], body)
     }
 

@@ -20,7 +20,11 @@ type Number = [u64; LIMBS];
 
 /// The modulus, big-endian.
 pub(super) fn modulus() -> Vec<u8> {
-    MODULUS.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+    MODULUS
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
 }
 
 /// PKCS #1 v1.5 with SHA-256 (RFC 8017, section 8.2).
@@ -81,11 +85,15 @@ fn add_product(wide: &mut [u64; LIMBS + 2], a: &Number, limb: u64) {
 /// Takes multiples of `m` off until less than `m` is left.
 fn reduce(wide: &mut [u64; LIMBS + 2], m: &Number) {
     loop {
-        let top = u128::from(wide[LIMBS + 1]) << 64 | u128::from(wide[LIMBS]);
-        let estimate = (top / (u128::from(m[LIMBS - 1]) + 1)) as u64;
+        let top = u128::from(wide[LIMBS]) << 64 | u128::from(wide[LIMBS - 1]);
+        let estimate = match wide[LIMBS + 1] {
+            // Never too much: a whole limb above the modulus is left.
+            1.. => u64::MAX,
+            0 => u64::try_from(top / (u128::from(m[LIMBS - 1]) + 1)).unwrap_or(u64::MAX),
+        };
         if estimate > 0 {
             subtract_product(wide, m, estimate);
-        } else if top > 0 || at_least(wide, m) {
+        } else if at_least(wide, m) {
             subtract_product(wide, m, 1);
         } else {
             return;

@@ -86,7 +86,7 @@ impl Ask {
     /// # Panics
     /// When `origin` is no URL.
     #[must_use]
-    pub fn from_page(mut self, origin: &str) -> Self {
+    pub fn caused_by(mut self, origin: &str) -> Self {
         self.from = From::Page(Url::parse(origin).expect("an origin"));
         self
     }

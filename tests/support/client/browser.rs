@@ -19,7 +19,7 @@ use super::ask::{Ask, From, fetch_site, origin_of, same_site};
 use super::connection::{Io, Recorded};
 use super::jar::{Cookie, Jar};
 use super::page::{Page, Step};
-use crate::support::gateway::Gateway;
+use crate::support::gateway::Site;
 use crate::support::tls::TestCa;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -38,13 +38,7 @@ pub struct Browser {
 impl Browser {
     /// With an empty jar, without TLS.
     pub fn new() -> Self {
-        Self {
-            jar: Arc::default(),
-            received: Arc::default(),
-            addresses: HashMap::new(),
-            tls: None,
-            cookies_on: true,
-        }
+        Self { jar: Arc::default(), received: Arc::default(), addresses: HashMap::new(), tls: None, cookies_on: true }
     }
 
     /// One that trusts that authority.
@@ -305,7 +299,7 @@ impl Default for Browser {
 ///
 /// # Panics
 /// When it does not land there with 200.
-pub async fn sign_in(browser: &Browser, gateway: &Gateway, path: &str) -> Page {
+pub async fn sign_in(browser: &Browser, gateway: &impl Site, path: &str) -> Page {
     let wanted = gateway.url(path);
     let page = browser.navigate(wanted.clone()).await.expect_status(200);
     assert_eq!(page.url.as_str(), wanted, "landed elsewhere, by {:?}", page.trail);

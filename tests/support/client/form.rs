@@ -81,9 +81,15 @@ fn attributes(tag: &str) -> BTreeMap<String, String> {
 
 fn unescape(text: &str) -> String {
     let mut text = text.to_owned();
-    for (entity, plain) in
-        [("&quot;", "\""), ("&#34;", "\""), ("&#39;", "'"), ("&lt;", "<"), ("&gt;", ">"), ("&#x2F;", "/"), ("&amp;", "&")]
-    {
+    for (entity, plain) in [
+        ("&quot;", "\""),
+        ("&#34;", "\""),
+        ("&#39;", "'"),
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&#x2F;", "/"),
+        ("&amp;", "&"),
+    ] {
         text = text.replace(entity, plain);
     }
     text

@@ -103,7 +103,8 @@ pub(super) async fn answer(state: &Arc<State>, stream: &mut Stream, head: &Head,
         }
         "trailers" => {
             let names: Vec<_> = query.iter().map(|(name, _)| name.as_str()).collect();
-            let head = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: {}\r\n\r\n", names.join(", "));
+            let head =
+                format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: {}\r\n\r\n", names.join(", "));
             let fields: String = query.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
             stream.write(&bytes(&format!("{head}5\r\nhello\r\n0\r\n{fields}\r\n"))).await
         }
@@ -128,7 +129,8 @@ pub(super) async fn answer(state: &Arc<State>, stream: &mut Stream, head: &Head,
         }
         "big" => big(stream, number("bytes", 1 << 20), text("mode") == "chunked").await,
         "interim" => {
-            let interim = format!("HTTP/1.1 {} Interim\r\nLink: </style.css>; rel=preload\r\n\r\n", number("code", 103));
+            let interim =
+                format!("HTTP/1.1 {} Interim\r\nLink: </style.css>; rel=preload\r\n\r\n", number("code", 103));
             let mut sent = true;
             for _ in 0..number("count", 2) {
                 sent &= stream.write(interim.as_bytes()).await;

@@ -1,0 +1,164 @@
+//! A session that was found alive, with what this process knows of it beyond its record.
+//!
+//! It is no permission: a decision is made from it anew for each request.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use super::model::Session;
+use super::names::Name;
+use super::store::Member;
+use super::token::{SessionKey, SessionToken};
+use crate::base::Timestamp;
+
+/// A live session.
+pub struct LiveSession {
+    token: SessionToken,
+    key: SessionKey,
+    session: Session,
+    version: u64,
+    idle: Duration,
+    last_seen: AtomicI64,
+    shelf: Shelf,
+}
+
+impl LiveSession {
+    pub(super) fn new(
+        token: SessionToken,
+        session: Session,
+        version: u64,
+        last_seen: Timestamp,
+        idle: Duration,
+    ) -> Self {
+        let key = token.key();
+        let last_seen = AtomicI64::new(last_seen.unix_millis());
+        Self { token, key, session, version, idle, last_seen, shelf: Shelf::default() }
+    }
+
+    /// What the browser holds.
+    #[must_use]
+    pub fn token(&self) -> &SessionToken {
+        &self.token
+    }
+
+    /// Its name in the store and in logs.
+    #[must_use]
+    pub fn key(&self) -> &SessionKey {
+        &self.key
+    }
+
+    /// The record.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The turn in which the record was read.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// When it was last used, to a tenth of the idle time.
+    #[must_use]
+    pub fn last_seen(&self) -> Timestamp {
+        Timestamp::from_unix_millis(self.last_seen.load(Ordering::Relaxed))
+    }
+
+    /// When it ends if nobody uses it any more.
+    #[must_use]
+    pub fn idle_expires(&self) -> Timestamp {
+        (self.last_seen() + self.idle).min(self.session.expires)
+    }
+
+    /// One thing of each type that another layer keeps with the session, made at the first call. It lives as long as this
+    /// reading of the session: a new version of the record begins without.
+    pub fn attached<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> &T {
+        self.shelf.get_or_put(make)
+    }
+
+    /// Notes a use. Answers whether this call was the one that moved the moment.
+    pub(super) fn saw(&self, before: Timestamp, now: Timestamp) -> bool {
+        let (before, now) = (before.unix_millis(), now.unix_millis());
+        self.last_seen.compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    pub(super) fn member(&self) -> Member {
+        Member { key: self.key, born: self.session.born, created: self.session.created }
+    }
+
+    /// The indexes that name it.
+    pub(super) fn indexes(&self) -> Vec<Name> {
+        let session = &self.session;
+        super::create::indexes(&self.key, &session.issuer, &session.subject, session.provider_sid.as_deref())
+    }
+}
+
+impl fmt::Debug for LiveSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LiveSession")
+            .field("key", &self.key)
+            .field("sid", &self.session.sid)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
+}
+
+/// At most one thing of each type. Reading takes no lock, and the types of a program bound its length.
+#[derive(Default)]
+struct Shelf {
+    item: OnceLock<Box<dyn Any + Send + Sync>>,
+    next: OnceLock<Box<Shelf>>,
+}
+
+impl Shelf {
+    fn get_or_put<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> &T {
+        let mut make = Some(make);
+        let mut place = self;
+        loop {
+            // The first to come fills the place; whoever finds another type there goes on to the next.
+            let item = place.item.get_or_init(|| match make.take() {
+                Some(make) => Box::new(make()),
+                // Not reached: a place filled by this call holds the type that this call asked for.
+                None => Box::new(()),
+            });
+            if let Some(item) = item.downcast_ref() {
+                return item;
+            }
+            place = place.next.get_or_init(Box::default);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::contract::sample_session;
+    use crate::testing::SeededRandom;
+
+    fn live(idle: Duration) -> LiveSession {
+        let created = Timestamp::from_unix_seconds(1000);
+        let token = SessionToken::generate(&SeededRandom::new(1));
+        LiveSession::new(token, sample_session("u", 0, created), 1, created, idle)
+    }
+
+    /// SESS-04: the idle end is never later than the absolute one.
+    #[test]
+    fn idle_ends_no_later_than_the_session() {
+        let session = live(Duration::from_secs(60));
+        assert_eq!(session.idle_expires(), session.last_seen() + Duration::from_secs(60));
+        assert_eq!(live(Duration::MAX).idle_expires(), session.session().expires);
+    }
+
+    #[test]
+    fn each_type_has_one_place() {
+        let live = live(Duration::from_secs(60));
+        assert_eq!(*live.attached(|| 1_u8), 1);
+        assert_eq!(*live.attached(|| "text"), "text");
+        assert_eq!(*live.attached(|| 2_u8), 1);
+        assert_eq!(*live.attached(|| "other"), "text");
+    }
+}

@@ -1,0 +1,182 @@
+//! Sessions: what is known of a signed-in browser, kept sealed in a store that every replica shares.
+//!
+//! It never says "there is no such session" when the store could not answer, and never brings back one that has ended.
+//!
+//! `SessionStore` is the store, one command at a time; the protocol above it (`create`, `load`, `end`, `revoke`) is written
+//! once, here, for every store. `models/revocation_race.py` walks through it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::{Blame, Blamed, Clock, Random, Timestamp};
+
+#[cfg(any(test, feature = "testing"))]
+pub mod contract;
+mod create;
+mod end;
+#[cfg(test)]
+mod interleaving;
+mod list;
+mod live;
+mod load;
+mod memory;
+mod model;
+mod names;
+mod operator;
+mod redis;
+mod revoke;
+mod seal;
+mod settings;
+mod shared;
+mod store;
+mod token;
+mod touch;
+
+pub use self::create::{Born, Created};
+pub use self::end::Replaced;
+pub use self::list::{Filter, Page};
+pub use self::live::LiveSession;
+pub use self::load::{Absence, Lookup};
+pub use self::memory::MemoryStore;
+pub use self::model::{NewSession, OperatorMeta, Session, Summary, Tokens};
+pub use self::names::Name;
+pub use self::redis::{AddressError, RedisStore};
+pub use self::seal::{Opened, Purpose, Ring, SECRET_BYTES, SealError};
+pub use self::settings::{NearCacheSettings, SessionSettings, StoreSettings};
+pub use self::store::{
+    Member, MemberPage, NewRecord, Record, Removed, SessionStore, StoreCounters, StoreError, StoredOperator,
+    StoredSession, Swap, Unavailable,
+};
+pub use self::token::{SessionKey, SessionToken, Sid};
+
+use self::touch::Touches;
+
+/// The session service.
+#[derive(Debug)]
+pub struct Sessions {
+    store: Arc<dyn SessionStore>,
+    ring: Ring,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    idle: Duration,
+    lifetime: Duration,
+    per_user: Option<u32>,
+    touches: Touches,
+}
+
+impl Sessions {
+    /// The service over a store that is there. Has to be called within a Tokio runtime, on which it keeps one task.
+    ///
+    /// # Errors
+    ///
+    /// When the secrets cannot be used, or outside a runtime.
+    pub fn new(
+        settings: SessionSettings,
+        store: Arc<dyn SessionStore>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, SessionError> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| SessionError::Runtime)?;
+        let ring = Ring::new(&settings.secrets)?;
+        let touches = Touches::start(Arc::clone(&store), settings.idle, &runtime);
+        let SessionSettings { idle, lifetime, per_user, .. } = settings;
+        Ok(Self { store, ring, clock, random, idle, lifetime, per_user, touches })
+    }
+
+    /// The service over the configured store. A Redis that is away is one that is away, now as later: the service begins to
+    /// connect and goes on.
+    ///
+    /// # Errors
+    ///
+    /// When the secrets or the store's URL cannot be used, or outside a Tokio runtime.
+    pub fn connect(
+        settings: SessionSettings,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, SessionError> {
+        let _runtime = tokio::runtime::Handle::try_current().map_err(|_| SessionError::Runtime)?;
+        let store: Arc<dyn SessionStore> = match &settings.store {
+            StoreSettings::Memory => Arc::new(MemoryStore::new(Arc::clone(&clock))),
+            StoreSettings::Redis(url) => Arc::new(RedisStore::connect(url, settings.deadline, Arc::clone(&clock))?),
+        };
+        Self::new(settings, store, clock, random)
+    }
+
+    /// The server's secrets, for what others seal.
+    #[must_use]
+    pub fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
+    /// Asks whether the store answers.
+    ///
+    /// # Errors
+    ///
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.store.ping().await
+    }
+
+    /// Whether the store answered properly when last asked. Asks nothing.
+    #[must_use]
+    pub fn available(&self) -> bool {
+        self.away_since().is_none()
+    }
+
+    /// Since when the store has been away.
+    #[must_use]
+    pub fn away_since(&self) -> Option<Timestamp> {
+        self.store.away_since()
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn metrics(&self) -> SessionMetrics {
+        let store = self.store.counters();
+        SessionMetrics {
+            commands: store.commands(),
+            errors: store.errors(),
+            reconnects: store.reconnects(),
+            touches_dropped: self.touches.dropped(),
+        }
+    }
+
+    /// Notes that a session is in use, soon and off the request's path; at most once per tenth of the idle time, and never
+    /// for a session that has ended.
+    pub fn touch(&self, live: &LiveSession, now: Timestamp) {
+        self.touches.touch(live, now);
+    }
+}
+
+/// Counts since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionMetrics {
+    /// Commands that the store was asked.
+    pub commands: u64,
+    /// Commands without a proper answer.
+    pub errors: u64,
+    /// Connections made anew.
+    pub reconnects: u64,
+    /// Uses that were not noted, because too many waited.
+    pub touches_dropped: u64,
+}
+
+/// Why the service cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The secrets cannot be used.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The store's URL cannot be used.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// Called outside a Tokio runtime.
+    #[error("the session service needs a Tokio runtime")]
+    Runtime,
+}
+
+impl Blamed for SessionError {
+    fn blame(&self) -> Blame {
+        Blame::Bug
+    }
+}

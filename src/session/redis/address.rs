@@ -1,0 +1,124 @@
+//! From the configured URL to the client's configuration.
+//!
+//! Nothing of the URL is ever quoted: it may hold a password.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use fred::types::config::{Config, ServerConfig, TlsConfig};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+
+use crate::base::Secret;
+
+/// Why a store's URL cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AddressError {
+    /// It is not a URL that we understand.
+    #[error("the session store's URL cannot be used: {0}")]
+    Url(&'static str),
+    /// There is nothing to trust.
+    #[error("the session store's certificate cannot be checked: {0}")]
+    Trust(&'static str),
+}
+
+/// Reads `redis:`, `redis-sentinel:`, `redis-cluster:` and their `rediss` forms with TLS, and `redis+unix:`.
+///
+/// Beyond what the client reads, `ca=/path.pem` names roots to trust as well as the system's, and `db=1` the database behind
+/// a Unix socket, whose URL has its path taken.
+pub(super) fn read(url: &Secret<String>) -> Result<Config, AddressError> {
+    let parsed = url::Url::parse(url.expose()).map_err(|_| AddressError::Url("it is no URL"))?;
+    let (tls, plain) = match parsed.scheme() {
+        "redis" | "redis-sentinel" | "redis-cluster" | "redis+unix" => (false, url.clone()),
+        // The client would load the system's roots by itself, and fail when any one of them is bad.
+        "rediss" | "rediss-sentinel" | "rediss-cluster" => (true, Secret::new(url.expose().replacen("rediss", "redis", 1))),
+        _ => return Err(AddressError::Url("its scheme is none of redis, rediss, their -sentinel and -cluster, redis+unix")),
+    };
+    let mut config =
+        Config::from_url(plain.expose()).map_err(|_| AddressError::Url("host, port, database or parameters are wrong"))?;
+    let parameter =
+        |name: &str| parsed.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+    if let ServerConfig::Unix { path } = &config.server {
+        if path.as_os_str().is_empty() {
+            return Err(AddressError::Url("it names no socket"));
+        }
+        if let Some(database) = parameter("db") {
+            config.database = Some(database.parse().map_err(|_| AddressError::Url("its database is no number"))?);
+        }
+    }
+    if tls {
+        config.tls = Some(TlsConfig::from(client_config(parameter("ca").as_deref().map(Path::new))?));
+    }
+    Ok(config)
+}
+
+fn client_config(ca: Option<&Path>) -> Result<ClientConfig, AddressError> {
+    let mut roots = RootCertStore::empty();
+    // One bad file among the system's roots is no reason not to start.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if let Some(ca) = ca {
+        let own = CertificateDer::pem_file_iter(ca)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(|_| AddressError::Trust("the CA file cannot be read"))?;
+        if own.is_empty() || roots.add_parsable_certificates(own).0 == 0 {
+            return Err(AddressError::Trust("the CA file holds no certificate"));
+        }
+    }
+    if roots.is_empty() {
+        return Err(AddressError::Trust("there are no trusted roots"));
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|_| AddressError::Trust("no protocol version is left"))?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(url: &str) -> Result<Config, AddressError> {
+        read(&Secret::new(url.to_owned()))
+    }
+
+    #[test]
+    fn user_password_and_database_are_read() {
+        let config = address("redis://app:p%40ss@redis.example:6380/3").unwrap();
+        assert_eq!(config.username.as_deref(), Some("app"));
+        assert_eq!(config.password.as_deref(), Some("p@ss"));
+        assert_eq!(config.database, Some(3));
+        assert!(config.tls.is_none());
+        let socket = address("redis+unix:///run/redis.sock?db=2").unwrap();
+        assert!(matches!(&socket.server, ServerConfig::Unix { path } if path == Path::new("/run/redis.sock")));
+        assert_eq!(socket.database, Some(2));
+    }
+
+    #[test]
+    fn topologies_are_read_by_scheme() {
+        let sentinel = address("redis-sentinel://h1:26379/0?node=h2:26379&sentinelServiceName=main").unwrap();
+        assert!(matches!(&sentinel.server, ServerConfig::Sentinel { hosts, .. } if hosts.len() == 2));
+        let cluster = address("redis-cluster://h1:7000?node=h2:7001").unwrap();
+        assert!(matches!(&cluster.server, ServerConfig::Clustered { hosts, .. } if hosts.len() == 2));
+    }
+
+    /// TLS-09: `rediss` means TLS, and the certificate is checked.
+    #[test]
+    fn rediss_means_tls() {
+        let key = rcgen::generate_simple_self_signed(["redis.example".to_owned()]).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), key.cert.pem()).unwrap();
+        let url = format!("rediss://redis.example?ca={}", file.path().display());
+        assert!(address(&url).unwrap().tls.is_some());
+        assert!(matches!(address("rediss://redis.example?ca=/nowhere.pem"), Err(AddressError::Trust(_))));
+    }
+
+    /// OPS-01: what is wrong with a URL is said without the URL.
+    #[test]
+    fn errors_do_not_quote_the_url() {
+        for url in ["redis://u:canary@h:port", "http://u:canary@h", "canary", "redis://u:canary@h/not-a-number"] {
+            let said = address(url).unwrap_err().to_string();
+            assert!(!said.contains("canary"), "{said}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Whether the store is away: said once when it goes and once when it is back, however many requests notice.
+//!
+//! Never decides anything about a request; each of those asks the store itself.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use crate::base::{Clock, Timestamp};
+use crate::session::store::Unavailable;
+
+/// What is known of the store's presence. Begins as away, since it has not answered yet.
+#[derive(Debug)]
+pub(super) struct Outage {
+    clock: Arc<dyn Clock>,
+    /// Milliseconds since the epoch, or `HERE`.
+    since: AtomicI64,
+    /// Whether a command failed since the watch last looked.
+    failed: AtomicBool,
+    /// Whether one of those failures can only be healed by another connection.
+    reconnect: AtomicBool,
+    /// Whether the store has answered once: until then nothing is *back*.
+    met: AtomicBool,
+}
+
+impl Outage {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        let since = AtomicI64::new(clock.now().unix_millis());
+        let (failed, reconnect, met) = (AtomicBool::new(false), AtomicBool::new(false), AtomicBool::new(false));
+        Self { clock, since, failed, reconnect, met }
+    }
+
+    /// A command got no answer.
+    pub(super) fn report(&self, reason: Unavailable) {
+        self.failed.store(true, Ordering::Relaxed);
+        // The primary that we knew is a replica now, or the account changed: this connection will never be good again.
+        if matches!(reason, Unavailable::ReadOnly | Unavailable::Credentials) {
+            self.reconnect.store(true, Ordering::Relaxed);
+        }
+        let now = self.clock.now().unix_millis();
+        if self.since.compare_exchange(HERE, now, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            tracing::warn!(reason = reason.as_str(), "the session store is away");
+        }
+    }
+
+    /// The watch got an answer. The store is back when no command failed in between either.
+    pub(super) fn answered(&self) {
+        if self.failed.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        let since = self.since.swap(HERE, Ordering::AcqRel);
+        if since == HERE {
+            return;
+        }
+        let away = self.clock.now().since(Timestamp::from_unix_millis(since));
+        if self.met.swap(true, Ordering::Relaxed) {
+            tracing::info!(seconds = away.as_secs(), "the session store is back");
+        } else {
+            tracing::info!("the session store is connected");
+        }
+    }
+
+    /// Whether another connection is needed; asking forgets it.
+    pub(super) fn wants_reconnect(&self) -> bool {
+        self.reconnect.swap(false, Ordering::Relaxed)
+    }
+
+    pub(super) fn away_since(&self) -> Option<Timestamp> {
+        let since = self.since.load(Ordering::Acquire);
+        (since != HERE).then(|| Timestamp::from_unix_millis(since))
+    }
+}
+
+const HERE: i64 = i64::MIN;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::testing::ManualClock;
+
+    #[test]
+    fn it_begins_away_and_is_back_only_after_a_quiet_round() {
+        let clock = ManualClock::default();
+        let outage = Outage::new(Arc::new(clock.clone()));
+        assert_eq!(outage.away_since(), Some(clock.now()));
+        outage.answered();
+        assert_eq!(outage.away_since(), None);
+        clock.advance(Duration::from_secs(1));
+        outage.report(Unavailable::ReadOnly);
+        let since = clock.now();
+        clock.advance(Duration::from_secs(1));
+        outage.report(Unavailable::ReadOnly);
+        assert_eq!(outage.away_since(), Some(since));
+        outage.answered();
+        assert_eq!(outage.away_since(), Some(since), "pings answer while commands fail");
+        outage.answered();
+        assert_eq!(outage.away_since(), None);
+        assert!(outage.wants_reconnect());
+        assert!(!outage.wants_reconnect());
+    }
+}

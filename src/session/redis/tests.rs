@@ -1,0 +1,394 @@
+//! The store over real Redis servers: the contract, what a dump shows, outages, accounts and TLS.
+//!
+//! Each test starts its own server; none needs one that is there already.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::RedisStore;
+use crate::base::{Secret, SystemClock, SystemRandom};
+use crate::session::contract::{RealTime, Replica, sample_login, sample_settings};
+use crate::session::names::Name;
+use crate::session::{Lookup, SessionSettings, SessionStore, Sessions, StoreError, StoreSettings, Unavailable};
+
+/// A server of its own, gone when dropped.
+struct Server {
+    directory: TempDir,
+    child: Child,
+    args: Vec<String>,
+}
+
+impl Server {
+    fn start(args: &[&str]) -> Self {
+        let directory = TempDir::new().unwrap();
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let child = Self::spawn(directory.path(), &args);
+        let server = Self { directory, child, args };
+        server.wait();
+        server
+    }
+
+    fn spawn(directory: &Path, args: &[String]) -> Child {
+        Command::new("redis-server")
+            .args(["--port", "0", "--save", "", "--appendonly", "no", "--rdbcompression", "no", "--dir"])
+            .arg(directory)
+            .arg("--unixsocket")
+            .arg(directory.join("redis.sock"))
+            .args(args)
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server 7 is installed")
+    }
+
+    fn wait(&self) {
+        let until = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < until {
+            if self.cli(&["PING"]).contains("PONG") || self.cli(&["PING"]).contains("NOAUTH") {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("redis-server did not start");
+    }
+
+    fn cli(&self, args: &[&str]) -> String {
+        let socket = self.directory.path().join("redis.sock");
+        let output = Command::new("redis-cli").arg("-s").arg(socket).args(args).stderr(Stdio::null()).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_file(self.directory.path().join("redis.sock"));
+    }
+
+    fn restart(&mut self) {
+        self.child = Self::spawn(self.directory.path(), &self.args);
+    }
+
+    fn url(&self) -> String {
+        self.url_as("")
+    }
+
+    /// `user:password@host`: the client wants a host with them and ignores it.
+    fn url_as(&self, account: &str) -> String {
+        format!("redis+unix://{account}{}", self.directory.path().join("redis.sock").display())
+    }
+
+    /// Every key with its time to live in milliseconds.
+    fn keys(&self) -> Vec<(String, i64)> {
+        let list = "local all = {} for _, key in ipairs(redis.call('KEYS', '*')) do \
+                    all[#all + 1] = key .. ' ' .. redis.call('PTTL', key) end return all";
+        let listed = self.cli(&["EVAL", list, "0"]);
+        let read = |line: &str| line.rsplit_once(' ').map(|(key, left)| (key.to_owned(), left.parse().unwrap()));
+        listed.lines().filter(|line| !line.is_empty()).filter_map(read).collect()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+const DEADLINE: Duration = Duration::from_millis(400);
+
+fn connect(url: String) -> RedisStore {
+    RedisStore::connect(&Secret::new(url), DEADLINE, Arc::new(SystemClock)).unwrap()
+}
+
+/// Waits until the store answers.
+async fn available(store: &dyn SessionStore, within: Duration) -> Duration {
+    let start = Instant::now();
+    loop {
+        let answer = store.ping().await;
+        if answer.is_ok() && store.away_since().is_none() {
+            return start.elapsed();
+        }
+        assert!(start.elapsed() < within, "not available after {within:?}: {answer:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn connected(server: &Server) -> Arc<dyn SessionStore> {
+    let store = connect(server.url());
+    available(&store, Duration::from_secs(5)).await;
+    Arc::new(store)
+}
+
+mod alone {
+    use super::*;
+
+    crate::store_contract!(async {
+        let server = Server::start(&[]);
+        let store = connect(server.url());
+        available(&store, Duration::from_secs(5)).await;
+        (store, RealTime, server)
+    });
+}
+
+/// One node, and yet every rule of a cluster: a command or script over two slots would be refused.
+mod cluster {
+    use super::*;
+
+    crate::store_contract!(in turn start(), empty);
+
+    async fn start() -> (Server, String) {
+        let port = free_port().to_string();
+        let server =
+            Server::start(&["--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1", "--port", &port]);
+        server.cli(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+        // A cluster takes its time before it takes writes.
+        let until = Instant::now() + Duration::from_secs(20);
+        while !server.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok") && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        (server, format!("redis-cluster://127.0.0.1:{port}"))
+    }
+
+    async fn empty((server, url): &(Server, String)) -> (RedisStore, RealTime) {
+        assert!(server.cli(&["FLUSHALL"]).contains("OK"));
+        let store = connect(url.clone());
+        available(&store, Duration::from_secs(5)).await;
+        (store, RealTime)
+    }
+}
+
+fn free_port() -> u16 {
+    // A cluster's bus listens 10000 above, so the port has to be low.
+    for _ in 0..100 {
+        let port = 20_000 + u16::from_le_bytes((&SystemRandom as &dyn crate::base::Random).bytes::<2>()) % 20_000;
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no free port");
+}
+
+/// SESS-11, SESS-12: a dump of the store yields no cookie, no token, and nothing about the person.
+#[tokio::test]
+async fn a_dump_shows_no_cookie_and_no_token() {
+    let server = Server::start(&[]);
+    let store = connected(&server).await;
+    let replica = Replica::over(&store);
+    let live = replica.log_in(sample_login("canary-subject")).await;
+    store.touch_session(live.key(), replica.now()).await.unwrap();
+    replica.sessions.managed_swap("keys", None, b"canary-key").await.unwrap();
+    replica.sessions.revoke_user("https://id.example", "canary-other").await.unwrap();
+    replica.sessions.burn("canary-jti", Duration::from_secs(60)).await.unwrap();
+    assert!(server.cli(&["SAVE"]).contains("OK"));
+    let dump = std::fs::read(server.directory.path().join("dump.rdb")).unwrap();
+    let holds = |text: &str| dump.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(holds(&live.key().to_string()), "the dump is readable");
+    let cookie = live.token().expose();
+    assert!(!holds(cookie) && !holds(&cookie[..12]), "the cookie");
+    assert!(!dump.windows(16).any(|window| live.token().bytes().starts_with(window)), "the cookie's bytes");
+    for secret in ["canary", "id.example", "203.0.113.9", "Browser/1", "staff"] {
+        assert!(!holds(secret), "{secret}");
+    }
+}
+
+/// SESS-14: every key expires no later than the session, except the sequence, the generation and managed keys; when a
+/// session has ended, only what guards against it is left.
+#[tokio::test]
+async fn every_key_has_an_expiry() {
+    let server = Server::start(&[]);
+    let store = connected(&server).await;
+    let replica = Replica::over(&store);
+    let mut all = Vec::new();
+    for user in 0..10 {
+        all.push(replica.log_in(sample_login(&format!("u{}", user % 3))).await);
+    }
+    for live in &all {
+        store.touch_session(live.key(), replica.now()).await.unwrap();
+        let Lookup::Found(held) = replica.load(live).await else { panic!("not found") };
+        replica.sessions.replace(&held, held.session().clone(), replica.now()).await.unwrap();
+    }
+    replica.sessions.acquire_lease("refresh", "owner", Duration::from_secs(5)).await.unwrap();
+    replica.sessions.managed_swap("keys", None, b"key").await.unwrap();
+    replica.sessions.revoke_user("https://id.example", "u0").await.unwrap();
+    replica.sessions.revoke_provider_sid("https://id.example", "op-u1").await.unwrap();
+    let check = |keys: Vec<(String, i64)>| {
+        for (key, left) in keys {
+            let forever = ["vestibule:sequence", "vestibule:generation", "vestibule:managed:keys"].contains(&key.as_str());
+            assert_eq!(left == -1, forever, "{key}");
+            assert!(left <= i64::try_from(sample_settings().lifetime.as_millis()).unwrap(), "{key} {left}");
+        }
+    };
+    assert!(server.keys().len() > 15);
+    check(server.keys());
+    replica.sessions.revoke_all().await.unwrap();
+    check(server.keys());
+    let kinds = ["attempt", "revoked", "tombstone", "lease", "sequence", "generation", "managed"];
+    for (key, _) in server.keys() {
+        assert!(kinds.contains(&key.split(':').nth(1).unwrap()), "{key}");
+    }
+}
+
+/// SESS-13: a server that stands still costs a request its deadline, is never mistaken for "no session", and when it goes on
+/// the same cookie opens the same session.
+#[tokio::test]
+async fn a_stalled_server_is_an_error_within_the_deadline() {
+    let server = Server::start(&[]);
+    let store = connected(&server).await;
+    let replica = Replica::over(&store);
+    let live = replica.log_in(sample_login("u1")).await;
+    server.signal("-STOP");
+    let until = Instant::now() + Duration::from_secs(4);
+    while Instant::now() < until {
+        let start = Instant::now();
+        let error = replica.sessions.load(live.token(), replica.now()).await.unwrap_err();
+        assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
+        assert!(start.elapsed() < DEADLINE + Duration::from_millis(300), "{:?}", start.elapsed());
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+    assert!(!replica.sessions.available());
+    server.signal("-CONT");
+    available(&*store, Duration::from_secs(5)).await;
+    assert!(replica.is_alive(&live).await);
+    assert!(replica.sessions.metrics().reconnects > 0, "the watch made a new connection");
+}
+
+/// SESS-13: a server that died fails requests at once; a new one is found within two seconds.
+#[tokio::test]
+async fn a_dead_server_fails_fast_and_a_new_one_is_found() {
+    let mut server = Server::start(&[]);
+    let store = connected(&server).await;
+    let replica = Replica::over(&store);
+    let live = replica.log_in(sample_login("u1")).await;
+    server.kill();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let start = Instant::now();
+    for _ in 0..20 {
+        assert!(matches!(
+            replica.sessions.load(live.token(), replica.now()).await,
+            Err(StoreError::Unavailable(Unavailable::Disconnected))
+        ));
+    }
+    assert!(start.elapsed() < DEADLINE, "without a connection nobody waits: {:?}", start.elapsed());
+    assert!(replica.sessions.away_since().is_some());
+    server.restart();
+    server.wait();
+    available(&*store, Duration::from_secs(2)).await;
+    // It came back empty, and says so.
+    assert!(!replica.is_alive(&live).await);
+    let again = replica.log_in(sample_login("u1")).await;
+    assert!(replica.is_alive(&again).await);
+}
+
+/// SESS-13: a store that is down at the start is only a store that is down.
+#[tokio::test]
+async fn the_service_starts_while_the_store_is_down() {
+    let mut server = Server::start(&[]);
+    server.kill();
+    let settings = SessionSettings {
+        store: StoreSettings::Redis(Secret::new(server.url())),
+        deadline: DEADLINE,
+        ..sample_settings()
+    };
+    let sessions = Sessions::connect(settings, Arc::new(SystemClock), Arc::new(SystemRandom)).unwrap();
+    let now = crate::base::Clock::now(&SystemClock);
+    assert!(!sessions.available());
+    assert!(matches!(sessions.burn_attempt("state", now).await, Err(StoreError::Unavailable(_))));
+    server.restart();
+    server.wait();
+    available(&*sessions.store, Duration::from_secs(3)).await;
+    assert!(sessions.burn_attempt("state", now).await.unwrap().is_some());
+    assert!(sessions.available());
+}
+
+/// SESS-13: what Redis refuses is trouble of the store with a reason, and heals without a restart.
+#[tokio::test]
+async fn refusals_have_a_reason_and_heal() {
+    let server = Server::start(&[]);
+    let store = connected(&server).await;
+    let replica = Replica::over(&store);
+    let live = replica.log_in(sample_login("u1")).await;
+    for (broken, healed, reason) in [
+        (["REPLICAOF", "127.0.0.1", "1"], ["REPLICAOF", "NO", "ONE"], Unavailable::ReadOnly),
+        (["CONFIG", "SET maxmemory", "1"], ["CONFIG", "SET maxmemory", "0"], Unavailable::OutOfMemory),
+    ] {
+        let cli = |command: [&str; 3]| {
+            let words: Vec<&str> = command.iter().flat_map(|part| part.split(' ')).collect();
+            assert!(server.cli(&words).contains("OK"), "{words:?}");
+        };
+        cli(broken);
+        let refused = replica.sessions.replace(&live, live.session().clone(), replica.now()).await.unwrap_err();
+        assert_eq!(refused, StoreError::Unavailable(reason));
+        assert!(!replica.sessions.available());
+        cli(healed);
+        available(&*store, Duration::from_secs(5)).await;
+        assert!(replica.is_alive(&live).await);
+    }
+}
+
+/// TLS-09: an account that may do no more than this on no more than our keys is enough for everything.
+#[tokio::test]
+async fn a_least_rights_account_is_enough() {
+    const RIGHTS: &[&str] = &[
+        "ACL", "SETUSER", "vestibule", "on", ">pass word", "~vestibule:*", "+hello", "+client|setname",
+        "+client|tracking", "+select", "+ping", "+info", "+get", "+mget", "+getrange", "+set", "+del", "+exists", "+incr", "+pttl",
+        "+pexpire", "+time", "+zadd", "+zrem", "+zscan", "+zremrangebyscore", "+eval", "+evalsha",
+    ];
+    let server = Server::start(&[]);
+    assert!(server.cli(RIGHTS).contains("OK"));
+    assert!(server.cli(&["ACL", "SETUSER", "default", "off"]).contains("OK"));
+    let store = connect(server.url_as("vestibule:pass%20word@localhost"));
+    available(&store, Duration::from_secs(5)).await;
+    let store: Arc<dyn SessionStore> = Arc::new(store);
+    crate::session::contract::a_user_is_revoked_everywhere_and_only_there(Arc::clone(&store), &RealTime).await;
+    crate::session::contract::values_are_agreed_by_all_replicas(Arc::clone(&store), &RealTime).await;
+    crate::session::contract::an_idle_session_is_not_listed(Arc::clone(&store), &RealTime).await;
+    crate::session::contract::somebody_who_comes_back_in_time_keeps_the_session(Arc::clone(&store), &RealTime).await;
+    // A wrong password is the store's trouble, not the end of the process.
+    let wrong = connect(server.url_as("vestibule:wrong@localhost"));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(matches!(wrong.ping().await, Err(StoreError::Unavailable(_))));
+}
+
+/// TLS-02, TLS-09: TLS by the URL, and a certificate that no trusted root signed is refused.
+#[tokio::test]
+async fn tls_is_used_and_checked() {
+    let directory = TempDir::new().unwrap();
+    let key = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
+    let (cert_file, key_file) = (directory.path().join("cert.pem"), directory.path().join("key.pem"));
+    std::fs::write(&cert_file, key.cert.pem()).unwrap();
+    std::fs::write(&key_file, key.signing_key.serialize_pem()).unwrap();
+    let port = free_port().to_string();
+    let (cert, key) = (cert_file.display().to_string(), key_file.display().to_string());
+    let _server = Server::start(&[
+        "--tls-port", &port, "--tls-cert-file", &cert, "--tls-key-file", &key, "--tls-ca-cert-file", &cert,
+        "--tls-auth-clients", "no",
+    ]);
+    let trusted = connect(format!("rediss://127.0.0.1:{port}?ca={cert}"));
+    available(&trusted, Duration::from_secs(5)).await;
+    assert!(trusted.mark_once(&Name::burnt("x"), Duration::from_secs(1)).await.unwrap());
+    let untrusted = connect(format!("rediss://127.0.0.1:{port}"));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(matches!(untrusted.ping().await, Err(StoreError::Unavailable(_))));
+    assert!(untrusted.away_since().is_some());
+}
+
+/// Another program's key under one of our names is a bug somewhere, not an outage.
+#[tokio::test]
+async fn a_foreign_key_is_nonsense_and_no_outage() {
+    let server = Server::start(&[]);
+    let store = connected(&server).await;
+    let name = Name::managed("keys");
+    server.cli(&["LPUSH", name.as_str(), "x"]);
+    assert!(matches!(store.read_shared(&name).await, Err(StoreError::Nonsense(_))));
+    server.cli(&["DEL", name.as_str()]);
+    server.cli(&["SET", name.as_str(), "short"]);
+    assert!(matches!(store.read_shared(&name).await, Err(StoreError::Nonsense(_))));
+    assert_eq!(store.away_since(), None);
+}

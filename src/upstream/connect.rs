@@ -1,0 +1,197 @@
+//! New connections to an application: address, TLS, protocol.
+
+use std::future::Future;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::crypto::aws_lc_rs;
+use rustls::{ClientConfig, RootCertStore, version};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+use tracing::debug;
+
+use super::outgoing::Outgoing;
+use super::settings::{Target, UpstreamSettings};
+
+/// Makes connections to one target. Nothing but its settings says where they go.
+pub(super) struct Connector {
+    target: Target,
+    /// `h2` and `http/1.1`, and `http/1.1` alone for tunnels.
+    tls: Option<(TlsConnector, TlsConnector)>,
+}
+
+/// A connection on which nothing was sent yet.
+pub(super) enum Connected {
+    Http1(http1::SendRequest<Outgoing>),
+    Http2(http2::SendRequest<Outgoing>),
+}
+
+/// What a connection is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Requests,
+    Tunnel,
+}
+
+impl Connector {
+    pub(super) fn new(settings: &UpstreamSettings) -> Result<Self, String> {
+        let tls = match settings.target {
+            Target::Https { .. } => {
+                let config = client_config(settings.ca.as_deref())?;
+                let with = |protocols: &[&[u8]]| {
+                    let mut config = config.clone();
+                    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+                    TlsConnector::from(Arc::new(config))
+                };
+                Some((with(&[b"h2", b"http/1.1"]), with(&[b"http/1.1"])))
+            }
+            _ => None,
+        };
+        Ok(Self { target: settings.target.clone(), tls })
+    }
+
+    /// As the log names it.
+    pub(super) fn address(&self) -> String {
+        match &self.target {
+            Target::Http { host, port } => format!("http://{host}:{port}"),
+            Target::Https { host, port } => format!("https://{host}:{port}"),
+            Target::H2c { host, port } => format!("h2c://{host}:{port}"),
+            Target::Unix(path) => format!("unix:{}", path.display()),
+        }
+    }
+
+    /// Connects before `deadline`, handshakes included.
+    pub(super) async fn connect(&self, purpose: Purpose, deadline: Instant) -> io::Result<Connected> {
+        let made = timeout_at(deadline, async {
+            match &self.target {
+                Target::Unix(path) => http1(UnixStream::connect(path).await?, purpose).await,
+                Target::Http { host, port } => http1(tcp(host, *port, deadline).await?, purpose).await,
+                Target::H2c { host, port } => http2(tcp(host, *port, deadline).await?).await,
+                Target::Https { host, port } => {
+                    let Some((any, tunnel)) = &self.tls else { return Err(io::ErrorKind::Unsupported.into()) };
+                    let connector = if purpose == Purpose::Tunnel { tunnel } else { any };
+                    let name = ServerName::try_from(bare(host).to_owned()).map_err(io::Error::other)?;
+                    let stream = connector.connect(name, tcp(host, *port, deadline).await?).await?;
+                    match stream.get_ref().1.alpn_protocol() {
+                        Some(b"h2") => http2(stream).await,
+                        _ => http1(stream, purpose).await,
+                    }
+                }
+            }
+        });
+        made.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+/// Tries the addresses of a name in turn; one that is silent leaves time for the next.
+async fn tcp(host: &str, port: u16, deadline: Instant) -> io::Result<TcpStream> {
+    let addresses: Vec<_> = tokio::net::lookup_host((bare(host), port)).await?.collect();
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for (tried, address) in addresses.iter().enumerate() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let others = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX).max(1);
+        let share = (left / others).max(SHORTEST_SHARE);
+        match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Ok(Err(error)) => last = error,
+            Err(_) => last = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(last)
+}
+
+async fn http1<Io>(io: Io, purpose: Purpose) -> io::Result<Connected>
+where
+    Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, conn) = http1::Builder::new()
+        .max_header_size(HEAD_BYTES)
+        .handshake(TokioIo::new(io))
+        .await
+        .map_err(io::Error::other)?;
+    if purpose == Purpose::Tunnel {
+        tokio::spawn(ended(conn.with_upgrades()));
+    } else {
+        tokio::spawn(ended(conn));
+    }
+    Ok(Connected::Http1(sender))
+}
+
+async fn http2<Io>(io: Io) -> io::Result<Connected>
+where
+    Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, conn) = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX))
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .handshake(TokioIo::new(io))
+        .await
+        .map_err(io::Error::other)?;
+    tokio::spawn(ended(conn));
+    Ok(Connected::Http2(sender))
+}
+
+async fn ended(conn: impl Future<Output = Result<(), hyper::Error>>) {
+    if let Err(error) = conn.await {
+        debug!(%error, "a connection to an upstream ended with an error");
+    }
+}
+
+/// RFC 9325: TLS 1.3 and 1.2, the name checked, the system's roots and those of `ca`.
+fn client_config(ca: Option<&Path>) -> Result<ClientConfig, String> {
+    let mut roots = system_roots().clone();
+    if let Some(path) = ca {
+        let say = |error: &dyn std::fmt::Display| format!("cannot use {}: {error}", path.display());
+        let mut any = false;
+        for certificate in CertificateDer::pem_file_iter(path).map_err(|error| say(&error))? {
+            let certificate = certificate.map_err(|error| say(&error))?;
+            roots.add(certificate).map_err(|error| say(&error))?;
+            any = true;
+        }
+        if !any {
+            return Err(say(&"it holds no PEM certificate"));
+        }
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+    let builder = builder.with_protocol_versions(&[&version::TLS13, &version::TLS12]);
+    Ok(builder.map_err(|error| error.to_string())?.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Read once: there are many, and they change with the system only.
+fn system_roots() -> &'static RootCertStore {
+    static ROOTS: OnceLock<RootCertStore> = OnceLock::new();
+    ROOTS.get_or_init(|| {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        roots
+    })
+}
+
+/// An IPv6 address without its brackets.
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
+const HEAD_BYTES: usize = 128 * 1024;
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+const SEND_BUFFER: usize = 64 * 1024;
+const PING_EVERY: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+const SHORTEST_SHARE: Duration = Duration::from_millis(250);

@@ -1,0 +1,156 @@
+//! What an application is sent. A client's copies of our fields are gone by construction: there is no other way to make one.
+
+use std::sync::Arc;
+
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
+};
+use http::uri::PathAndQuery;
+use http::{Extensions, Method, Request, Uri, Version};
+use http_body::Body as _;
+
+use super::outgoing::Outgoing;
+use crate::web::body::Body;
+use crate::web::client::{ClientRequest, Upgrade};
+use crate::web::settings::PublicOrigin;
+
+/// A request for an upstream, complete but for what depends on which one it is.
+pub struct UpstreamRequest {
+    pub(super) method: Method,
+    pub(super) target: PathAndQuery,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Body,
+    pub(super) upgrade: Option<Upgrade>,
+    /// The authority that the browser sees.
+    pub(super) public: HeaderValue,
+}
+
+/// What is sent again when the connection turns out to have been closed: only what cannot have done harm.
+pub(super) struct Again {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    version: Version,
+}
+
+impl UpstreamRequest {
+    /// The request of `client` with its own cookies, `authorization` and `identity`, and what we know of the client.
+    ///
+    /// `client.headers` holds end-to-end fields only, without any that carries identity or forwarding. `Expect` was
+    /// answered by us: the body is read, and so asked for, only when the upstream takes it.
+    #[must_use]
+    pub fn new(
+        client: ClientRequest,
+        body: Body,
+        identity: &[(HeaderName, HeaderValue)],
+        authorization: Option<HeaderValue>,
+    ) -> Self {
+        let public = public_authority(&client.origin);
+        let forwarded_for = client.forwarded_for_value();
+        let ClientRequest { method, path, mut headers, cookies, origin, upgrade, takes_trailers, .. } = client;
+        headers.remove(CONTENT_LENGTH);
+        if body.is_end_stream() && matches!(method, Method::POST | Method::PUT | Method::PATCH) {
+            // RFC 9110 section 8.6: methods that mean a body say so when there is none.
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        if let Some(cookies) = cookies.forward {
+            headers.insert(COOKIE, cookies);
+        }
+        if let Some(authorization) = authorization {
+            headers.insert(AUTHORIZATION, authorization);
+        }
+        if takes_trailers {
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+        }
+        headers.insert(X_FORWARDED_FOR, forwarded_for);
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(if origin.https { "https" } else { "http" }));
+        headers.insert(X_FORWARDED_HOST, public.clone());
+        for (name, _) in identity {
+            headers.remove(name);
+        }
+        for (name, value) in identity {
+            headers.append(name, value.clone());
+        }
+        Self { method, target: path.target().clone(), headers, body, upgrade, public }
+    }
+
+    /// Whether credentials are for the connection that they come on, which then is nobody else's.
+    pub(super) fn binds_its_connection(&self) -> bool {
+        self.headers.get_all(AUTHORIZATION).iter().any(super::answer::is_of_the_connection)
+    }
+
+    /// Whether it may be sent twice (RFC 9110 section 9.2.2): idempotent, and nothing of a body to lose.
+    pub(super) fn is_repeatable(&self) -> bool {
+        self.body.is_end_stream()
+            && matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
+    }
+
+    /// As HTTP/1.1 writes it: the target in origin form and a `Host`.
+    pub(super) fn into_http1(self, host: HeaderValue, wrap: impl FnOnce(Body) -> Outgoing) -> Request<Outgoing> {
+        let mut headers = self.headers;
+        headers.insert(HOST, host);
+        if self.upgrade.is_some() {
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        } else if headers.contains_key(TE) {
+            // RFC 9110 section 10.1.4: `TE` is for the next hop.
+            headers.insert(CONNECTION, HeaderValue::from_static("te"));
+        }
+        if !self.body.is_end_stream() && self.body.size_hint().exact().is_none() {
+            // Without it hyper would drop the body of a GET.
+            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        assemble(self.method, Uri::from(self.target), headers, wrap(self.body), Version::HTTP_11)
+    }
+
+    /// As HTTP/2 has it: the authority in the target, and no `Host`.
+    pub(super) fn into_http2(
+        self,
+        host: &HeaderValue,
+        https: bool,
+        wrap: impl FnOnce(Body) -> Outgoing,
+    ) -> Result<Request<Outgoing>, http::Error> {
+        let scheme = if https { "https" } else { "http" };
+        let uri = Uri::builder().scheme(scheme).authority(host.as_bytes()).path_and_query(self.target).build()?;
+        Ok(assemble(self.method, uri, self.headers, wrap(self.body), Version::HTTP_2))
+    }
+}
+
+impl std::fmt::Debug for UpstreamRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UpstreamRequest").field("method", &self.method).finish_non_exhaustive()
+    }
+}
+
+impl Again {
+    pub(super) fn of(request: &Request<Outgoing>) -> Self {
+        Self {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            headers: request.headers().clone(),
+            version: request.version(),
+        }
+    }
+
+    pub(super) fn into_request(self, empty: Outgoing) -> Request<Outgoing> {
+        assemble(self.method, self.uri, self.headers, empty, self.version)
+    }
+}
+
+fn assemble(method: Method, uri: Uri, headers: HeaderMap, body: Outgoing, version: Version) -> Request<Outgoing> {
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    *request.uri_mut() = uri;
+    *request.headers_mut() = headers;
+    *request.version_mut() = version;
+    *request.extensions_mut() = Extensions::new();
+    request
+}
+
+fn public_authority(origin: &Arc<PublicOrigin>) -> HeaderValue {
+    HeaderValue::try_from(origin.authority()).unwrap_or_else(|_| HeaderValue::from_static("invalid"))
+}
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");

@@ -1,0 +1,307 @@
+//! A WebSocket between a client and an application, for as long as its session lives.
+
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::task::TaskTracker;
+
+use super::frames::Frames;
+use super::lease::Channel;
+
+/// Why we end a WebSocket (RFC 6455 section 7.4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseCode {
+    /// 1001: we are shutting down.
+    GoingAway,
+    /// 1008: its session ended.
+    PolicyViolation,
+}
+
+impl CloseCode {
+    /// The number on the wire.
+    #[must_use]
+    pub fn number(self) -> u16 {
+        match self {
+            Self::GoingAway => 1001,
+            Self::PolicyViolation => 1008,
+        }
+    }
+
+    /// An unmasked Close frame that says it.
+    fn frame(self) -> [u8; 4] {
+        let [high, low] = self.number().to_be_bytes();
+        [0x88, 2, high, low]
+    }
+}
+
+/// The upstream's side of a tunnel. It counts as one of the upstream's connections while it exists.
+pub struct Wire {
+    io: TokioIo<Upgraded>,
+    _channel: Channel,
+}
+
+impl Wire {
+    pub(super) fn new(io: TokioIo<Upgraded>, channel: Channel) -> Self {
+        Self { io, _channel: channel }
+    }
+}
+
+impl std::fmt::Debug for Wire {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Wire")
+    }
+}
+
+/// What a tunnel carried, and how it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// Bytes from the upstream to the client.
+    pub to_client: u64,
+    /// Bytes from the client to the upstream.
+    pub to_upstream: u64,
+    /// Whether we ended it, and what we said.
+    pub code: Option<CloseCode>,
+}
+
+/// Copies both ways until both sides have ended, either breaks, nothing moves for `idle`, or `end` resolves.
+///
+/// One side's end is passed on, and the other side may go on. `end` says why we end the tunnel: a Close frame goes to the
+/// client after the frame that is under way, and then both connections are closed. That takes two seconds at most, also
+/// when the client does not read.
+pub async fn tunnel(
+    client: OnUpgrade,
+    upstream: Wire,
+    idle: Option<Duration>,
+    end: impl Future<Output = CloseCode> + Send,
+) -> Closed {
+    let mut closed = Closed { to_client: 0, to_upstream: 0, code: None };
+    let mut end = pin!(end);
+    let client = tokio::select! {
+        client = client => match client {
+            Ok(client) => TokioIo::new(client),
+            Err(error) => {
+                tracing::debug!(%error, "a client left before its tunnel was open");
+                return closed;
+            }
+        },
+        _ = &mut end => return closed,
+    };
+    let Wire { io, _channel } = upstream;
+    let movement = Movement::new();
+    let (client_read, client_write) = split(client);
+    let (upstream_read, upstream_write) = split(io);
+    let mut down = Down { from: upstream_read, to: client_write, frames: Frames::default(), bytes: 0 };
+    let mut up = Up { from: client_read, to: upstream_write, bytes: 0 };
+    {
+        let down = down.run(end, &movement);
+        let up = up.run(&movement);
+        let (mut down, mut up) = (pin!(down), pin!(up));
+        let ended = tokio::select! {
+            ended = &mut down => ended,
+            result = &mut up => match result {
+                // The client has ended its side: the upstream may still speak.
+                Ok(()) => tokio::select! {
+                    ended = &mut down => ended,
+                    () = movement.stopped(Some(HALF_CLOSED)) => Ok(None),
+                },
+                Err(error) => Err(error),
+            },
+            () = movement.stopped(idle) => Ok(None),
+        };
+        match ended {
+            Ok(Some(code)) => closed.code = Some(code),
+            Ok(None) => {
+                // The upstream has ended its side: the client may still speak.
+                tokio::select! {
+                    _ = &mut up => {}
+                    () = movement.stopped(Some(HALF_CLOSED)) => {}
+                }
+            }
+            Err(error) => tracing::debug!(%error, "a tunnel broke"),
+        }
+    }
+    closed.to_client = down.bytes;
+    closed.to_upstream = up.bytes;
+    if closed.code.is_some() {
+        // What the client still sends would reset the connection and take the Close frame with it.
+        let _ = timeout(LINGER, discard(&mut up.from)).await;
+    }
+    closed
+}
+
+/// From the upstream to the client.
+struct Down<R, W> {
+    from: ReadHalf<R>,
+    to: WriteHalf<W>,
+    frames: Frames,
+    bytes: u64,
+}
+
+impl<R: AsyncRead, W: AsyncWrite> Down<R, W> {
+    /// `None` when the upstream has ended its side, else why we ended the tunnel.
+    async fn run(
+        &mut self,
+        mut end: std::pin::Pin<&mut (impl Future<Output = CloseCode> + Send)>,
+        movement: &Movement,
+    ) -> io::Result<Option<CloseCode>> {
+        let mut buffer = vec![0; BUFFER];
+        let code = loop {
+            let read = tokio::select! {
+                biased;
+                code = &mut end => break code,
+                read = self.from.read(&mut buffer) => read?,
+            };
+            movement.mark();
+            let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else {
+                self.to.shutdown().await?;
+                return Ok(None);
+            };
+            self.frames.follow(bytes);
+            if let Some(code) = self.write(bytes, &mut end, movement).await? {
+                break code;
+            }
+        };
+        // A client that does not read gets no Close frame, and no more of our time.
+        let _ = timeout(FINISH, self.close(code, &mut buffer)).await;
+        Ok(Some(code))
+    }
+
+    /// Writes all of `bytes`; says so when the end came meanwhile, and does not wait for ever then.
+    async fn write(
+        &mut self,
+        bytes: &[u8],
+        end: &mut std::pin::Pin<&mut (impl Future<Output = CloseCode> + Send)>,
+        movement: &Movement,
+    ) -> io::Result<Option<CloseCode>> {
+        let mut written = 0;
+        let mut code = None;
+        let mut deadline = pin!(sleep_until(Instant::now()));
+        while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
+            tokio::select! {
+                biased;
+                now = &mut *end, if code.is_none() => {
+                    code = Some(now);
+                    deadline.as_mut().reset(Instant::now() + FINISH);
+                }
+                result = self.to.write(rest) => match result? {
+                    0 => return Err(io::ErrorKind::WriteZero.into()),
+                    count => {
+                        written += count;
+                        self.bytes += count as u64;
+                        movement.mark();
+                    }
+                },
+                () = &mut deadline, if code.is_some() => return Err(io::ErrorKind::TimedOut.into()),
+            }
+        }
+        self.to.flush().await?;
+        Ok(code)
+    }
+
+    /// Finishes the frame under way, then says goodbye.
+    async fn close(&mut self, code: CloseCode, buffer: &mut [u8]) -> io::Result<()> {
+        while !self.frames.at_boundary() {
+            let read = self.from.read(buffer).await?;
+            let bytes = buffer.get(..read).filter(|bytes| !bytes.is_empty()).ok_or(io::ErrorKind::UnexpectedEof)?;
+            let used = self.frames.finish(bytes);
+            self.to.write_all(bytes.get(..used).unwrap_or_default()).await?;
+            self.bytes += used as u64;
+        }
+        self.to.write_all(&code.frame()).await?;
+        self.to.shutdown().await
+    }
+}
+
+/// From the client to the upstream.
+struct Up<R, W> {
+    from: ReadHalf<R>,
+    to: WriteHalf<W>,
+    bytes: u64,
+}
+
+impl<R: AsyncRead, W: AsyncWrite> Up<R, W> {
+    async fn run(&mut self, movement: &Movement) -> io::Result<()> {
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            let read = self.from.read(&mut buffer).await?;
+            movement.mark();
+            let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else {
+                return self.to.shutdown().await;
+            };
+            self.to.write_all(bytes).await?;
+            self.to.flush().await?;
+            self.bytes += bytes.len() as u64;
+            movement.mark();
+        }
+    }
+}
+
+/// When something last went through, either way.
+struct Movement {
+    begun: Instant,
+    last: AtomicU64,
+}
+
+impl Movement {
+    fn new() -> Self {
+        Self { begun: Instant::now(), last: AtomicU64::new(0) }
+    }
+
+    fn mark(&self) {
+        let millis = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last.store(millis, Ordering::Release);
+    }
+
+    /// Resolves when nothing went through for `idle`.
+    async fn stopped(&self, idle: Option<Duration>) {
+        let Some(idle) = idle else { return std::future::pending().await };
+        loop {
+            let deadline = self.begun + Duration::from_millis(self.last.load(Ordering::Acquire)) + idle;
+            if deadline <= Instant::now() {
+                return;
+            }
+            sleep_until(deadline).await;
+        }
+    }
+}
+
+async fn discard(from: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+    let mut trash = [0; 1024];
+    while from.read(&mut trash).await? > 0 {}
+    Ok(())
+}
+
+/// All tunnels of the process: they are no requests any more, so a drain has to wait for them by name.
+#[derive(Clone, Debug, Default)]
+pub struct Tunnels(TaskTracker);
+
+impl Tunnels {
+    /// Runs a tunnel as a task of its own.
+    pub fn spawn(&self, tunnel: impl Future<Output = ()> + Send + 'static) {
+        self.0.spawn(tunnel);
+    }
+
+    /// How many are open.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Waits until none is open, or `limit` is over. They end by their own `end`; false when some did not.
+    pub async fn drained(&self, limit: Duration) -> bool {
+        self.0.close();
+        timeout(limit, self.0.wait()).await.is_ok()
+    }
+}
+
+const BUFFER: usize = 16 * 1024;
+const FINISH: Duration = Duration::from_secs(1);
+const LINGER: Duration = Duration::from_secs(1);
+const HALF_CLOSED: Duration = Duration::from_secs(30);

@@ -1,0 +1,122 @@
+//! The WebSocket handshake with an application (RFC 6455 section 4): a tunnel only after a valid 101.
+
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use http::{Response, StatusCode};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use tokio::time::timeout;
+
+use super::answer::{flaw, pass_on};
+use super::error::UpstreamError;
+use super::lease::{Channel, Failure};
+use super::request::UpstreamRequest;
+use super::send::{Answer, Upstream};
+use super::tunnel::Wire;
+use crate::base::{Random, SystemRandom};
+use crate::web::body::Body;
+use crate::web::client::Upgrade;
+use crate::web::headers;
+
+impl Upstream {
+    /// Asks for a WebSocket over HTTP/1.1, whichever version the client speaks (RFC 8441 section 5).
+    pub(super) async fn switch(&self, mut request: UpstreamRequest) -> Result<Answer, UpstreamError> {
+        let over_http2 = request.upgrade == Some(Upgrade::WebSocketHttp2);
+        // What comes on the stream of an extended CONNECT is the tunnel's.
+        request.body = Body::empty();
+        if over_http2 {
+            request.headers.insert(SEC_WEBSOCKET_KEY, nonce());
+            request.headers.entry(SEC_WEBSOCKET_VERSION).or_insert(HeaderValue::from_static("13"));
+        }
+        let expected = request.headers.get(SEC_WEBSOCKET_KEY).map(|key| accept(key.as_bytes())).unwrap_or_default();
+
+        let mut channel = Channel::Own(self.pool.tunnel().await?);
+        let (message, _) = self.message(request, &channel)?;
+        let response = match channel.exchange(message, None, self.patience()).await {
+            Ok(response) => response,
+            Err(Failure::TimedOut) => return Err(UpstreamError::ResponseTimeout { upstream: self.name.clone() }),
+            Err(Failure::Unsent(_, error) | Failure::Lost(error)) => return Err(self.lost(error)),
+        };
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            if let Some(why) = flaw(&response) {
+                return Err(self.malformed(why.to_owned()));
+            }
+            // A 2xx would be the tunnel that there is not.
+            if over_http2 && response.status().is_success() {
+                return Err(self.malformed("it did not switch to WebSocket".to_owned()));
+            }
+            return Ok(Answer::Response(pass_on(response, channel, None, true, self.reader())));
+        }
+        if !is_valid(response.headers(), &expected) {
+            return Err(self.malformed("its 101 does not fit the request".to_owned()));
+        }
+        self.take_over(response, channel, over_http2).await
+    }
+
+    async fn take_over(
+        &self,
+        mut response: Response<Incoming>,
+        channel: Channel,
+        over_http2: bool,
+    ) -> Result<Answer, UpstreamError> {
+        let upgraded = hyper::upgrade::on(&mut response);
+        let io = match timeout(self.patience(), upgraded).await {
+            Ok(Ok(upgraded)) => TokioIo::new(upgraded),
+            Ok(Err(error)) => return Err(self.lost(error)),
+            Err(_) => return Err(UpstreamError::ResponseTimeout { upstream: self.name.clone() }),
+        };
+        let mut head = Response::new(());
+        *head.headers_mut() = std::mem::take(response.headers_mut());
+        let fields = head.headers_mut();
+        headers::remove_hop_by_hop(fields);
+        fields.remove(CONTENT_LENGTH);
+        if over_http2 {
+            fields.remove(SEC_WEBSOCKET_ACCEPT);
+        } else {
+            fields.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            fields.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            *head.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        }
+        Ok(Answer::Switched { response: head, io: Wire::new(io, channel) })
+    }
+}
+
+fn is_valid(fields: &HeaderMap, expected: &str) -> bool {
+    let has = |name, token: &str| {
+        fields.get_all(name).iter().any(|value: &HeaderValue| {
+            value.as_bytes().split(|&byte| byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+        })
+    };
+    let mut accepts = fields.get_all(SEC_WEBSOCKET_ACCEPT).iter();
+    has(UPGRADE, "websocket")
+        && has(CONNECTION, "upgrade")
+        && accepts.next().is_some_and(|value| value.as_bytes() == expected.as_bytes())
+        && accepts.next().is_none()
+}
+
+/// RFC 6455 section 4.2.2: proof that the upstream read the key, nothing more; SHA-1 is what it asks for.
+fn accept(key: &[u8]) -> String {
+    let mut text = key.to_vec();
+    text.extend_from_slice(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    STANDARD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, &text))
+}
+
+fn nonce() -> HeaderValue {
+    let random: &dyn Random = &SystemRandom;
+    HeaderValue::try_from(STANDARD.encode(random.bytes::<16>())).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_proof_is_that_of_the_rfc() {
+        assert_eq!(accept(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert_eq!(nonce().len(), 24);
+    }
+}

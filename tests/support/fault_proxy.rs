@@ -1,0 +1,151 @@
+//! A TCP proxy that breaks on request, and one that deals connections out to replicas.
+//!
+//! Must never understand what it carries.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// What happens to bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// They pass.
+    Pass,
+    /// They pass late: each piece waits so long.
+    Delay(Duration),
+    /// They are swallowed both ways while connections stay open; new connections are accepted and say nothing.
+    Blackhole,
+    /// Only what the server says is swallowed: requests still take effect.
+    SwallowAnswers,
+    /// Every connection is closed, new ones at once.
+    Cut,
+}
+
+#[derive(Clone, Copy)]
+struct State {
+    mode: Mode,
+    cuts: u64,
+}
+
+/// The proxy; ends with the value.
+pub struct FaultProxy {
+    /// Where it listens.
+    pub address: SocketAddr,
+    targets: Arc<Mutex<Vec<SocketAddr>>>,
+    mode: watch::Sender<State>,
+    accepted: Arc<AtomicUsize>,
+    _server: JoinSet<()>,
+}
+
+impl FaultProxy {
+    /// In front of one server.
+    pub async fn start(target: SocketAddr) -> Self {
+        Self::round_robin(vec![target]).await
+    }
+
+    /// In front of several: each connection goes to the next.
+    pub async fn round_robin(targets: Vec<SocketAddr>) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let targets = Arc::new(Mutex::new(targets));
+        let (mode, watched) = watch::channel(State { mode: Mode::Pass, cuts: 0 });
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let mut server = JoinSet::new();
+        let (known, counted) = (Arc::clone(&targets), Arc::clone(&accepted));
+        server.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((client, _)) = listener.accept().await {
+                let n = counted.fetch_add(1, Ordering::SeqCst);
+                let target = {
+                    let known = known.lock().unwrap();
+                    if known.is_empty() { None } else { Some(known[n % known.len()]) }
+                };
+                if let Some(target) = target {
+                    connections.spawn(carry(client, target, watched.clone()));
+                }
+            }
+        });
+        Self { address, targets, mode, accepted, _server: server }
+    }
+
+    /// Sends new connections elsewhere.
+    pub fn point_at(&self, targets: Vec<SocketAddr>) {
+        *self.targets.lock().unwrap() = targets;
+    }
+
+    /// Changes what happens, for open connections too.
+    pub fn set(&self, mode: Mode) {
+        self.mode.send_modify(|state| {
+            state.mode = mode;
+            state.cuts += u64::from(mode == Mode::Cut);
+        });
+    }
+
+    /// Closes what is open; new connections pass.
+    pub fn cut_once(&self) {
+        self.set(Mode::Cut);
+        self.set(Mode::Pass);
+    }
+
+    /// How many connections were accepted.
+    pub fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::SeqCst)
+    }
+}
+
+async fn carry(client: TcpStream, target: SocketAddr, mut state: watch::Receiver<State>) {
+    let _ = client.set_nodelay(true);
+    let born = *state.borrow_and_update();
+    if born.mode == Mode::Cut {
+        return;
+    }
+    // A connection begun in a blackhole is open for the client, and nothing comes of it until the mode changes.
+    if born.mode == Mode::Blackhole {
+        let _ = state.wait_for(|state| state.mode != Mode::Blackhole).await;
+    }
+    let Ok(server) = TcpStream::connect(target).await else { return };
+    let _ = server.set_nodelay(true);
+    let (client_read, client_write) = client.into_split();
+    let (server_read, server_write) = server.into_split();
+    let watched = state.clone();
+    let both = async {
+        tokio::join!(
+            pump(client_read, server_write, watched.clone(), false),
+            pump(server_read, client_write, watched.clone(), true),
+        );
+    };
+    tokio::select! {
+        () = both => {}
+        // By number: a cut that is over at once would be overlooked by the mode alone.
+        _ = state.wait_for(|state| state.cuts != born.cuts) => {}
+    }
+}
+
+async fn pump(
+    mut from: tokio::net::tcp::OwnedReadHalf,
+    mut to: tokio::net::tcp::OwnedWriteHalf,
+    state: watch::Receiver<State>,
+    answers: bool,
+) {
+    let mut part = vec![0; 16 * 1024];
+    while let Ok(n @ 1..) = from.read(&mut part).await {
+        let now = state.borrow().mode;
+        match now {
+            Mode::Pass | Mode::Cut => {}
+            Mode::Delay(time) => tokio::time::sleep(time).await,
+            Mode::Blackhole => continue,
+            Mode::SwallowAnswers if answers => continue,
+            Mode::SwallowAnswers => {}
+        }
+        if to.write_all(&part[..n]).await.is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown().await;
+}

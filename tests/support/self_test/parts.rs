@@ -1,0 +1,544 @@
+//! Whether the scriptable provider, the upstream and the clients do what tests believe. Belongs to the `gateway` binary.
+//!
+//! Must never need another process.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+
+use std::time::Duration;
+
+use http::{Method, Request};
+use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
+use serde_json::{Value, json};
+
+use crate::support::badop::Client;
+use crate::support::codec::{self, b64, b64url, form, sha256};
+use crate::support::echo::Closing;
+use crate::support::fault_proxy::Mode;
+use crate::support::h2::{H2, H2Outcome, H2Raw};
+use crate::support::websocket::{Frame, WebSocket};
+use crate::support::{Answer, Ask, BadOp, Browser, ConfigBuilder, Echo, Endpoint, FaultProxy, Key, Raw, Seen, TestCa};
+
+const VERIFIER: &str = "a-verifier-of-at-least-forty-three-characters-1234";
+
+fn authorize_url(op: &BadOp, redirect_uri: &str, more: &[(&str, &str)]) -> String {
+    let client = op.client();
+    let challenge = b64url(&sha256(VERIFIER.as_bytes()));
+    let mut params = vec![
+        ("response_type", "code"),
+        ("client_id", &client.id),
+        ("redirect_uri", redirect_uri),
+        ("scope", "openid email"),
+        ("state", "s1"),
+        ("nonce", "n1"),
+        ("code_challenge", &challenge),
+        ("code_challenge_method", "S256"),
+    ];
+    params.extend_from_slice(more);
+    format!("{}/authorize?{}", op.issuer().trim_end_matches('/'), form(&params))
+}
+
+fn basic(client: &Client) -> String {
+    let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    format!("Basic {}", b64(format!("{}:{}", encode(&client.id), encode(&client.secret)).as_bytes()))
+}
+
+fn token_ask(op: &BadOp, path: &str, fields: &[(&str, &str)]) -> Ask {
+    Ask::plain(Method::POST, format!("{}/{path}", op.issuer()))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .header("authorization", &basic(&op.client()))
+        .body(form(fields))
+}
+
+async fn code(op: &BadOp, browser: &Browser, echo: &Echo) -> (String, String) {
+    let redirect_uri = format!("{}/callback", echo.url());
+    let page = browser.navigate(authorize_url(op, &redirect_uri, &[])).await.expect_status(200);
+    let code = page.url.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
+    (code, redirect_uri)
+}
+
+async fn redeem(op: &BadOp, browser: &Browser, code: &str, redirect_uri: &str, verifier: &str) -> (u16, Value) {
+    let fields = [
+        ("grant_type", "authorization_code"),
+        ("code", code),
+        ("redirect_uri", redirect_uri),
+        ("code_verifier", verifier),
+    ];
+    let page = browser.ask(token_ask(op, "token", &fields)).await;
+    (page.status, page.json())
+}
+
+async fn refresh(op: &BadOp, browser: &Browser, token: &str) -> (u16, Value) {
+    let page = browser.ask(token_ask(op, "token", &[("grant_type", "refresh_token"), ("refresh_token", token)])).await;
+    (page.status, page.json())
+}
+
+async fn log_in(op: &BadOp, browser: &Browser, echo: &Echo) -> Value {
+    let (code, redirect_uri) = code(op, browser, echo).await;
+    let (status, tokens) = redeem(op, browser, &code, &redirect_uri, VERIFIER).await;
+    assert_eq!(status, 200, "{tokens}");
+    tokens
+}
+
+async fn verifies(op: &BadOp, browser: &Browser, token: &str) -> bool {
+    let header = codec::unverified_header(token).unwrap();
+    let Ok(algorithm) = header["alg"].as_str().unwrap().parse::<Algorithm>() else { return false };
+    let jwks = browser.ask(Ask::plain(Method::GET, format!("{}/jwks", op.issuer()))).await.json();
+    let keys = jwks["keys"].as_array().unwrap();
+    let Some(jwk) = keys.iter().find(|jwk| jwk["kid"] == header["kid"]) else { return false };
+    let jwk: Jwk = serde_json::from_value(jwk.clone()).unwrap();
+    let mut validation = Validation::new(algorithm);
+    validation.set_audience(&[op.client().id]);
+    let key = DecodingKey::from_jwk(&jwk).unwrap();
+    decode::<Value>(token, &key, &validation).is_ok()
+}
+
+#[tokio::test]
+async fn the_provider_runs_a_whole_login() {
+    let (op, echo, browser) = (BadOp::start().await, Echo::start().await, Browser::new());
+    let tokens = log_in(&op, &browser, &echo).await;
+    let claims = codec::unverified_claims(tokens["id_token"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        (&claims["iss"], &claims["sub"], &claims["nonce"]),
+        (&json!(op.issuer()), &json!("alice"), &json!("n1"))
+    );
+    assert_eq!(claims["aud"], json!(op.client().id));
+    let hash = b64url(&sha256(tokens["access_token"].as_str().unwrap().as_bytes())[..16]);
+    assert_eq!(claims["at_hash"], json!(hash));
+    assert!(verifies(&op, &browser, tokens["id_token"].as_str().unwrap()).await);
+
+    let ask = Ask::plain(Method::GET, format!("{}/userinfo", op.issuer()))
+        .header("authorization", &format!("Bearer {}", tokens["access_token"].as_str().unwrap()));
+    assert_eq!(browser.ask(ask).await.json()["email"], "alice@example.test");
+    assert_eq!((op.count(Endpoint::Authorize), op.count(Endpoint::Token), op.count(Endpoint::Other)), (1, 1, 0));
+    let secrets = op.issued_secrets();
+    for name in ["access_token", "refresh_token", "id_token"] {
+        assert!(secrets.iter().any(|secret| tokens[name] == **secret), "{name}");
+    }
+    assert!(secrets.iter().any(|secret| secret == VERIFIER));
+}
+
+#[tokio::test]
+async fn the_provider_is_strict_about_codes() {
+    let (op, echo, browser) = (BadOp::start().await, Echo::start().await, Browser::new());
+    let (first, uri) = code(&op, &browser, &echo).await;
+    assert_eq!(redeem(&op, &browser, &first, &uri, &VERIFIER.replace('a', "b")).await.0, 400, "another verifier");
+    assert_eq!(redeem(&op, &browser, &first, "http://127.0.0.1/other", VERIFIER).await.0, 400, "another redirect_uri");
+    let (status, tokens) = redeem(&op, &browser, &first, &uri, VERIFIER).await;
+    assert_eq!(status, 200);
+    assert!(op.is_alive(tokens["access_token"].as_str().unwrap()));
+    assert_eq!(redeem(&op, &browser, &first, &uri, VERIFIER).await.1["error"], "invalid_grant");
+    assert!(!op.is_alive(tokens["access_token"].as_str().unwrap()), "a second use ends what the first one got");
+    // Without PKCE there is no code.
+    let url = authorize_url(&op, &uri, &[]).replace("code_challenge=", "x=");
+    let page = browser.navigate(url).await;
+    assert!(page.url.query().unwrap().contains("error=invalid_request"), "{}", page.url);
+}
+
+#[tokio::test]
+async fn the_provider_rotates_and_detects_reuse() {
+    let (op, echo, browser) = (BadOp::start().await, Echo::start().await, Browser::new());
+    let first = log_in(&op, &browser, &echo).await["refresh_token"].as_str().unwrap().to_owned();
+    let (status, second) = refresh(&op, &browser, &first).await;
+    let second = second["refresh_token"].as_str().unwrap().to_owned();
+    assert_eq!((status, op.reuses()), (200, 0));
+    assert_eq!(refresh(&op, &browser, &first).await.1["error"], "invalid_grant");
+    assert_eq!(op.reuses(), 1);
+    assert_eq!(refresh(&op, &browser, &second).await.1["error"], "invalid_grant", "the family is dead");
+    assert_eq!(op.grants("refresh_token"), 3);
+}
+
+#[tokio::test]
+async fn the_provider_accepts_one_way_of_client_authentication() {
+    let (op, browser) = (BadOp::start().await, Browser::new());
+    let client = op.client();
+    let fields = [("grant_type", "refresh_token"), ("refresh_token", "none")];
+    let post = [fields[0], fields[1], ("client_id", &client.id), ("client_secret", &client.secret)];
+    let bare = |fields: &[(&str, &str)]| {
+        Ask::plain(Method::POST, format!("{}/token", op.issuer()))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(form(fields))
+    };
+    let raw = format!("Basic {}", b64(format!("{}:{}", client.id, client.secret).as_bytes()));
+    for (what, ask, error) in [
+        ("basic", token_ask(&op, "token", &fields), "invalid_grant"),
+        ("post", bare(&post), "invalid_grant"),
+        ("both", token_ask(&op, "token", &post), "invalid_request"),
+        ("none", bare(&fields), "invalid_client"),
+        ("basic without form encoding", bare(&fields).header("authorization", &raw), "invalid_client"),
+    ] {
+        assert_eq!(browser.ask(ask).await.json()["error"], error, "{what}");
+    }
+}
+
+#[tokio::test]
+async fn the_provider_signs_as_told() {
+    let (op, browser) = (BadOp::start().await, Browser::new());
+    let claims = json!({"aud": op.client().id, "exp": 9_999_999_999_i64});
+    let pem = op.rsa_pem().into_bytes();
+    for (key, good) in [
+        (Key::Rs256, true),
+        (Key::Ps256, true),
+        (Key::Es256, true),
+        (Key::Es384, true),
+        (Key::EdDsa, true),
+        (Key::Flipped(Box::new(Key::Es256)), false),
+        (Key::Flipped(Box::new(Key::Rs256)), false),
+        (Key::Forged, false),
+        (Key::Unknown, false),
+        (Key::None("none"), false),
+    ] {
+        let token = op.sign(&key, json!({}), &claims);
+        assert_eq!(verifies(&op, &browser, &token).await, good, "{key:?}");
+    }
+    // A library that takes the public key's text for a secret would accept this one.
+    let token = op.sign(&Key::Hs256(pem.clone()), json!({"typ": "JWT"}), &claims);
+    let mut validation = Validation::new(Algorithm::HS256);
+    validation.set_audience(&[op.client().id]);
+    assert!(decode::<Value>(&token, &DecodingKey::from_secret(&pem), &validation).is_ok());
+    assert!(DecodingKey::from_rsa_pem(&pem).is_ok());
+    // The weak key's signature is right: what refuses it has to look at its size.
+    let token = op.sign(&Key::Rsa1024, json!({}), &claims);
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let jwks = browser.ask(Ask::plain(Method::GET, format!("{}/jwks", op.issuer()))).await.json();
+    let weak = jwks["keys"].as_array().unwrap().iter().find(|jwk| jwk["kid"] == "weak-0").unwrap().clone();
+    let key = aws_lc_rs::signature::RsaPublicKeyComponents {
+        n: codec::from_b64url(weak["n"].as_str().unwrap()).unwrap(),
+        e: codec::from_b64url(weak["e"].as_str().unwrap()).unwrap(),
+    };
+    let algorithm = &aws_lc_rs::signature::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY;
+    assert!(key.verify(algorithm, signed.as_bytes(), &codec::from_b64url(signature).unwrap()).is_ok());
+}
+
+#[tokio::test]
+async fn the_provider_follows_its_script() {
+    let (op, echo, browser) = (BadOp::start().await, Echo::start().await, Browser::new());
+    op.script(|script| {
+        script
+            .user("bob")
+            .id_token_claims(|claims| claims["nonce"] = "wrong".into())
+            .id_token_header(|header| header["typ"] = "at+jwt".into())
+            .id_token_payload(|payload| *payload = payload.replacen('{', r#"{"sub":"twice","#, 1))
+            .token_answer(|answer| answer["expires_in"] = "soon".into())
+            .discovery(|document| drop(document.as_object_mut().unwrap().remove("end_session_endpoint")))
+            .authorize_answer(|params| params.retain(|(name, _)| name != "iss"));
+    });
+    let tokens = log_in(&op, &browser, &echo).await;
+    let token = tokens["id_token"].as_str().unwrap();
+    let payload = String::from_utf8(codec::from_b64url(token.split('.').nth(1).unwrap()).unwrap()).unwrap();
+    assert!(payload.starts_with(r#"{"sub":"twice","#) && payload.contains(r#""sub":"bob""#), "{payload}");
+    assert_eq!(codec::unverified_header(token).unwrap()["typ"], "at+jwt");
+    assert_eq!(tokens["expires_in"], "soon");
+    assert!(!echo.last().target.contains("iss="));
+    let discovery = format!("{}/.well-known/openid-configuration", op.issuer());
+    assert!(browser.ask(Ask::plain(Method::GET, &discovery)).await.json().get("end_session_endpoint").is_none());
+
+    op.behave();
+    op.script(|script| {
+        script.fail(Endpoint::Discovery, 503).times(Endpoint::Discovery, 1).drop_connection(Endpoint::Jwks);
+        script.endless(Endpoint::Userinfo);
+    });
+    assert_eq!(browser.ask(Ask::plain(Method::GET, &discovery)).await.status, 503);
+    assert_eq!(browser.ask(Ask::plain(Method::GET, &discovery)).await.status, 200);
+    assert!(browser.attempt(Ask::plain(Method::GET, format!("{}/jwks", op.issuer()))).await.is_err());
+
+    op.behave();
+    let gate = op.hold(Endpoint::Jwks);
+    let ask = Ask::plain(Method::GET, format!("{}/jwks", op.issuer()));
+    let waiting = tokio::spawn({
+        let (browser, ask) = (browser.clone(), ask.clone());
+        async move { browser.ask(ask).await }
+    });
+    gate.arrived().await;
+    assert!(!waiting.is_finished());
+    gate.open();
+    assert_eq!(waiting.await.unwrap().status, 200);
+
+    op.stop().await;
+    assert!(browser.attempt(ask.clone()).await.is_err());
+    op.start_again().await;
+    let before = browser.ask(ask.clone()).await.json();
+    op.rotate_keys();
+    let after = browser.ask(ask).await.json();
+    assert_ne!(before["keys"][0]["n"], after["keys"][0]["n"]);
+}
+
+#[tokio::test]
+async fn the_provider_posts_forms_and_signs_out() {
+    let (op, echo, browser) = (BadOp::start().await, Echo::start().await, Browser::new());
+    let uri = format!("{}/callback", echo.url());
+    browser.navigate(authorize_url(&op, &uri, &[("response_mode", "form_post")])).await.expect_status(200);
+    let seen = echo.last();
+    assert_eq!((seen.method.as_str(), seen.target.as_str()), ("POST", "/callback"));
+    assert!(seen.body.contains("code=canary-code-") && seen.body.contains("state=s1"), "{}", seen.body);
+    assert_eq!(seen.header("origin"), Some(op.issuer()));
+
+    let sid = op.last_sid();
+    op.change_client(|client| client.backchannel_logout_uri = Some(format!("{}/backchannel", echo.url())));
+    op.script(|script| {
+        script.calls_back_at_end_session();
+    });
+    let hint = op.sign(&Key::Es256, json!({}), &json!({"sub": "alice", "sid": sid}));
+    let fields = [("id_token_hint", hint.as_str()), ("post_logout_redirect_uri", &uri), ("state", "x")];
+    let page = browser.navigate(format!("{}/end_session?{}", op.issuer(), form(&fields))).await;
+    assert_eq!(page.url.as_str(), format!("{uri}?state=x"));
+    let call = echo.requests().into_iter().find(|seen| seen.target == "/backchannel").unwrap();
+    let token = codec::value(&codec::pairs(call.body.as_bytes()), "logout_token").unwrap().to_owned();
+    let claims = codec::unverified_claims(&token).unwrap();
+    assert_eq!((&claims["sid"], &claims["sub"]), (&json!(sid), &json!("alice")));
+    assert!(claims["events"]["http://schemas.openid.net/event/backchannel-logout"].is_object());
+}
+
+#[tokio::test]
+async fn an_issuer_can_have_a_path_and_tls() {
+    let ca = TestCa::new();
+    let op = BadOp::setup().path("/realms/staff/").tls(&ca).start().await;
+    let browser = Browser::trusting(&ca);
+    assert!(op.issuer().starts_with("https://127.0.0.1:") && op.issuer().ends_with("/realms/staff/"));
+    let url = format!("{}.well-known/openid-configuration", op.issuer());
+    assert_eq!(browser.ask(Ask::plain(Method::GET, url)).await.json()["issuer"], op.issuer());
+    let doubled = format!("{}/.well-known/openid-configuration", op.issuer());
+    assert_eq!(browser.ask(Ask::plain(Method::GET, doubled)).await.status, 404);
+}
+
+async fn exchange(echo: &Echo, request: &str) -> Answer {
+    let mut raw = Raw::connect(echo.address).await;
+    raw.send(request).await;
+    raw.answer_to(request.split(' ').next().unwrap()).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_upstream_shows_exact_bytes() {
+    let echo = Echo::start().await;
+    let head = "POST /a%2Fb;x?q=%20&q HTTP/1.1\r\nhOsT: h\r\nX_y:  a \r\nTransfer-Encoding: chunked\r\nCookie: a=b=c; =\"\r\n\r\n";
+    let answer = exchange(&echo, &format!("{head}3;ext=1\r\nabc\r\n2\r\nde\r\n0\r\nX-Late: t\r\n\r\n")).await;
+    let seen = Seen::of_json(&answer.json());
+    assert_eq!(seen.raw_head, head);
+    assert_eq!((seen.method.as_str(), seen.target.as_str()), ("POST", "/a%2Fb;x?q=%20&q"));
+    assert_eq!(seen.headers[0], ("hOsT".to_owned(), "h".to_owned()));
+    assert_eq!(seen.cgi_variable("x-y"), ["a"]);
+    assert_eq!((seen.body.as_str(), seen.body_bytes), ("abcde", 5));
+    assert_eq!(seen.body_sha256, codec::hex(&sha256(b"abcde")));
+    assert_eq!(seen.trailers, [("X-Late".to_owned(), "t".to_owned())]);
+    assert_eq!(echo.last().raw_head, head);
+    assert!(echo.last().complete);
+}
+
+#[tokio::test]
+async fn the_upstream_does_what_paths_say() {
+    let echo = Echo::start().await;
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(exchange(&echo, &get("/x/status?code=299&body=hi")).await.status, 299);
+    assert_eq!(exchange(&echo, &get("/status?code=204")).await.status, 204);
+    assert_eq!(exchange(&echo, &get("/header?X-A=1&x-a=%C3%A4")).await.header_all("x-a"), ["1", "\u{e4}"]);
+    assert_eq!(
+        exchange(&echo, &get("/set-cookie?line=a%3Db&line=c%3Dd;%20Path%3D/")).await.header_all("set-cookie"),
+        ["a=b", "c=d; Path=/"]
+    );
+    let big = exchange(&echo, &get("/big?bytes=300000&mode=chunked")).await;
+    assert_eq!((big.body.len(), big.complete), (300_000, true));
+    assert!(!exchange(&echo, &get("/drop-mid")).await.complete);
+    assert!(!exchange(&echo, &get("/drop-mid?mode=chunked")).await.complete);
+    assert_eq!(exchange(&echo, &get("/interim?count=2")).await.interim.len(), 2);
+    assert_eq!(exchange(&echo, &get("/trailers?X-Sum=7")).await.trailer("x-sum"), Some("7"));
+    assert_eq!(exchange(&echo, &get("/sse?every=1&count=3")).await.text(), "data: 0\n\ndata: 1\n\ndata: 2\n\n");
+    assert_eq!(exchange(&echo, &get("/malformed?kind=two-lengths")).await.header_all("content-length"), ["5", "6"]);
+    assert!(exchange(&echo, "HEAD /anything HTTP/1.1\r\nHost: h\r\n\r\n").await.body.is_empty());
+    let early = "POST /early?code=413 HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n";
+    assert_eq!(exchange(&echo, early).await.status, 413);
+    let expect = "PUT /upload HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nok";
+    let answer = exchange(&echo, expect).await;
+    assert_eq!((answer.interim[0].0, answer.json()["body_bytes"].as_u64()), (100, Some(2)));
+
+    let mut raw = Raw::connect(echo.address).await;
+    raw.send(get("/hang")).await;
+    assert!(!raw.closes_within(Duration::from_millis(50)).await);
+    let open = echo.open_connections();
+    drop(raw);
+    crate::support::wait::until("the closed connection", Duration::from_secs(5), || echo.open_connections() < open)
+        .await;
+
+    echo.closing(Closing::OnSecondRequest);
+    let mut raw = Raw::connect(echo.address).await;
+    raw.send(get("/a")).await;
+    assert_eq!(raw.answer().await.unwrap().status, 200);
+    raw.send(get("/b")).await;
+    assert!(raw.answer().await.is_none());
+    assert_eq!((echo.last().nth, echo.last().target.as_str()), (2, "/b"));
+    echo.stop().await;
+    assert!(tokio::net::TcpStream::connect(echo.address).await.is_err());
+    echo.start_again().await;
+    echo.answer_raw("/canned", "HTTP/1.1 201 Canned\r\nContent-Length: 0\r\n\r\n");
+    echo.closing(Closing::Never);
+    assert_eq!(exchange(&echo, &get("/canned")).await.status, 201);
+}
+
+#[tokio::test]
+async fn the_upstream_speaks_websocket_and_http2() {
+    let echo = Echo::start().await;
+    let host = vec!["Host: h".to_owned()];
+    let mut socket = WebSocket::open(Raw::connect(echo.address).await, "/ws", &host).await.ok().unwrap();
+    socket.echoes("hello").await;
+    socket.echoes(&"long ".repeat(20_000)).await;
+    socket.send(&Frame::close(1000, "bye")).await;
+    assert_eq!(socket.next(Duration::from_secs(5)).await.unwrap().close_code(), Some(1000));
+    assert_eq!(echo.frames().len(), 3);
+    let refused = WebSocket::open(Raw::connect(echo.address).await, "/ws-refuse?code=401", &host).await;
+    assert_eq!(refused.err().unwrap().status, 401);
+
+    let h2c = Echo::start_h2c().await;
+    let client = H2::connect(h2c.address).await;
+    let call = Request::post(format!("http://{}/svc/Method", h2c.address)).header("content-type", "application/grpc");
+    let answer = client.send(call.body("frame").unwrap()).await.unwrap();
+    assert_eq!(
+        (answer.status, &answer.body[..], &answer.trailers["grpc-status"]),
+        (200, &b"frame"[..], &"0".parse().unwrap())
+    );
+    let answer = client.send(Request::get(format!("http://{}/x", h2c.address)).body("").unwrap()).await.unwrap();
+    let seen: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!((&seen["version"], &seen["target"]), (&json!("HTTP/2.0"), &json!("/x")));
+
+    let mut frames = H2Raw::connect(h2c.address).await;
+    let good: [(&[u8], &[u8]); 4] =
+        [(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"h"), (b":path", b"/y")];
+    frames.headers(1, true, &good).await;
+    assert_eq!(frames.outcome(1, Duration::from_secs(5)).await, H2Outcome::Answered(Some(200)));
+    frames.headers(3, true, &[good.as_slice(), &[(b"connection", b"close")]].concat()).await;
+    assert!(matches!(frames.outcome(3, Duration::from_secs(5)).await, H2Outcome::Reset(1)));
+}
+
+#[test]
+fn cookies_are_kept_as_browsers_keep_them() {
+    let https = url::Url::parse("https://app.example.test/a/b").unwrap();
+    let http = url::Url::parse("http://app.example.test/").unwrap();
+    for (url, line, kept) in [
+        (&https, "a=1", true),
+        (&https, "__Host-a=1; Secure; Path=/; HttpOnly", true),
+        (&https, "__Host-a=1; Secure; HttpOnly", false),
+        (&https, "__Host-a=1; Path=/", false),
+        (&https, "__host-a=1; Secure; Path=/; Domain=app.example.test", false),
+        (&https, "__Secure-a=1", false),
+        (&https, "a=1; SameSite=None", false),
+        (&https, "a=1; SameSite=None; Secure", true),
+        (&https, "a=1; Domain=other.test", false),
+        (&https, "a=1; Domain=example.test", true),
+        (&https, "a=1; Max-Age=0", false),
+        (&https, "a=1; Expires=Thu, 01 Jan 1970 00:00:00 GMT", false),
+        (&http, "a=1; Secure", false),
+        (&http, "a=1; HttpOnly", true),
+    ] {
+        let mut jar = crate::support::client::Jar::default();
+        jar.store(url, line, false);
+        assert_eq!(jar.all().len(), usize::from(kept), "{line}");
+    }
+    let mut jar = crate::support::client::Jar::default();
+    jar.store(&https, "deep=1", false);
+    jar.store(&https, "wide=1; Path=/", false);
+    assert_eq!(jar.header(&https, |_| true).unwrap(), "deep=1; wide=1");
+    assert_eq!(jar.header(&url::Url::parse("https://app.example.test/ax").unwrap(), |_| true).unwrap(), "wide=1");
+    assert_eq!(jar.header(&url::Url::parse("https://x.app.example.test/a").unwrap(), |_| true), None);
+}
+
+#[tokio::test]
+async fn a_browser_says_where_requests_come_from() {
+    let echo = Echo::start().await;
+    let browser = Browser::new().resolve("*", echo.address);
+    let base = "http://127.0.0.1:1234";
+    browser.jar(|jar| {
+        let url = url::Url::parse(base).unwrap();
+        for (name, rule) in [("strict", "Strict"), ("lax", "Lax")] {
+            jar.store(&url, &format!("{name}=1; Path=/; SameSite={rule}"), false);
+        }
+    });
+    let foreign = "http://127.0.0.2:99";
+    for (ask, site, mode, dest, cookies, origin) in [
+        (Ask::navigation(base), "none", "navigate", "document", Some("strict=1; lax=1"), None),
+        (Ask::navigation(base).caused_by(foreign), "cross-site", "navigate", "document", Some("lax=1"), None),
+        (Ask::fetch(Method::GET, base), "same-origin", "cors", "empty", Some("strict=1; lax=1"), None),
+        (Ask::fetch(Method::POST, base), "same-origin", "cors", "empty", Some("strict=1; lax=1"), Some(base)),
+        (Ask::fetch(Method::GET, base).caused_by(foreign), "cross-site", "cors", "empty", None, Some(foreign)),
+        (Ask::form(base, &[("a", "b")]).caused_by(foreign), "cross-site", "navigate", "document", None, Some(foreign)),
+        (
+            Ask::image(base).caused_by("http://127.0.0.1:99"),
+            "same-site",
+            "no-cors",
+            "image",
+            Some("strict=1; lax=1"),
+            None,
+        ),
+        (Ask::frame(base).caused_by(foreign), "cross-site", "navigate", "iframe", None, None),
+    ] {
+        let what = format!("{ask:?}");
+        let seen = Seen::of_page(&browser.ask(ask).await);
+        assert_eq!(seen.header("sec-fetch-site"), Some(site), "{what}");
+        assert_eq!(seen.header("sec-fetch-mode"), Some(mode), "{what}");
+        assert_eq!(seen.header("sec-fetch-dest"), Some(dest), "{what}");
+        assert_eq!(seen.header("cookie"), cookies, "{what}");
+        assert_eq!(seen.header("origin"), origin, "{what}");
+    }
+    let seen = Seen::of_page(&browser.ask(Ask::plain(Method::GET, base).without_cookies()).await);
+    assert_eq!(seen.headers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["host"]);
+    assert!(codec::contains(&browser.received(), b"HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn the_proxy_breaks_and_heals() {
+    let (one, two) = (Echo::start().await, Echo::start().await);
+    let proxy = FaultProxy::round_robin(vec![one.address, two.address]).await;
+    let browser = Browser::new().resolve("*", proxy.address);
+    for _ in 0..4 {
+        browser.fetch("http://127.0.0.1:1/").await.expect_status(200);
+    }
+    assert_eq!((one.count(), two.count()), (2, 2));
+    let get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    let mut raw = Raw::connect(proxy.address).await;
+    raw.send(get).await;
+    assert_eq!(raw.answer().await.unwrap().status, 200);
+    proxy.set(Mode::Blackhole);
+    raw.send(get).await;
+    assert!(raw.take(1, Duration::from_millis(50)).await.is_empty());
+    let mut late = Raw::connect(proxy.address).await;
+    late.send(get).await;
+    proxy.set(Mode::Pass);
+    assert_eq!(late.answer().await.unwrap().status, 200);
+    proxy.cut_once();
+    assert!(raw.closes_within(Duration::from_secs(5)).await);
+    browser.fetch("http://127.0.0.1:1/").await.expect_status(200);
+    proxy.set(Mode::Cut);
+    assert!(browser.attempt(Ask::navigation("http://127.0.0.1:1/")).await.is_err());
+}
+
+#[test]
+fn configurations_are_laid_over_each_other() {
+    let config = ConfigBuilder::new()
+        .provider_at("corp", "https://id.example.test/", "me", "canary-secret")
+        .upstream("app", "http://127.0.0.1:1")
+        .with("session.idle = \"2s\"\n[session.near_cache]\nstaleness = \"0s\"");
+    let table: toml::Table = config.text().parse().unwrap();
+    assert_eq!(table["session"]["store"].as_str(), Some("memory"));
+    assert_eq!(table["session"]["near_cache"]["staleness"].as_str(), Some("0s"));
+    assert_eq!(table["routes"][0]["upstream"].as_str(), Some("app"));
+    let table: toml::Table = config.route("path = \"/x\"\nupstream = \"app\"").text().parse().unwrap();
+    assert_eq!(table["routes"].as_array().unwrap().len(), 1);
+    assert!(!table.to_string().contains("canary-secret"), "secrets stand in files");
+}
+
+#[test]
+fn metrics_are_read() {
+    let text = "# HELP x y\nx_total{a=\"1\",b=\"q\\\"}\"} 2\nx_total{a=\"2\"} 3.5\nplain 7 1234\n# EOF\n";
+    let metrics = crate::support::gateway::Metrics::parse(text);
+    assert_eq!(
+        (metrics.sum("x_total", &[]), metrics.sum("x_total", &[("b", "q\"}")]), metrics.sum("plain", &[])),
+        (5.5, 2.0, 7.0)
+    );
+}
+
+#[test]
+fn leaks_are_found() {
+    let secrets = vec!["canary-abcdefghijklmnop".to_owned(), "eyJh.eyJi.c2lnbmF0dXJlLW9mLWEtdG9rZW4".to_owned()];
+    let leaks = |text: &str| crate::support::gateway::leaks(text.as_bytes(), &secrets).len();
+    assert_eq!(leaks("nothing here"), 0);
+    assert_eq!(leaks("x canary-abcdefghijklmnop y"), 1);
+    assert_eq!(leaks(&b64(b"canary-abcdefghijklmnop")), 1);
+    assert_eq!(leaks("…c2lnbmF0dXJlLW9mLWEtdG9rZW4"), 1);
+}
