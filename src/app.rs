@@ -8,17 +8,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, Refresher};
 use crate::admin::Admin;
 use crate::base::{Clock, Random, Secret};
 use crate::config::Config;
 use crate::endpoints::Endpoints;
-use crate::gateway::{Front, Gateway};
+use crate::gateway::{Front, Gateway, ToHttps};
 use crate::identity::{Identity, IdentityError, KeySource, KeyVault, VaultError};
 use crate::oidc::{Provider, ProviderError};
 use crate::route::{Table, TableError};
-use crate::server::{ListenAddress, ListenError, Listener, ListenerSettings, LimitSettings, Shutdown};
+use crate::server::{LimitSettings, ListenAddress, ListenError, Listener, ListenerSettings, Shutdown};
 use crate::session::{SessionError, Sessions};
 use crate::telemetry::Metrics;
 use crate::telemetry::audit::{self, Event, Record};
@@ -70,14 +71,13 @@ impl App {
         let configuration = config.redacted();
         let mut listeners = Vec::new();
         for settings in &config.listeners {
-            listeners.push(Listener::bind(settings).await?);
+            listeners.push(Listener::bind(settings)?);
         }
         let admin_listener = Listener::bind(&ListenerSettings {
             address: ListenAddress::Tcp(config.admin.address),
             certificates: Vec::new(),
-            redirect_to: None,
-        })
-        .await?;
+            redirect_to_https: false,
+        })?;
 
         let sessions = Arc::new(Sessions::connect(config.session, Arc::clone(&clock), Arc::clone(&random))?);
         let vault: Option<Arc<dyn KeyVault>> = match config.identity.keys {
@@ -98,15 +98,16 @@ impl App {
                 .map_err(|error| StartError::Provider(name.to_string(), error))?;
             providers.insert(name, provider);
         }
+        let network = Arc::new(Network::new(config.network, config.cookie.clone()));
+        let owned = Arc::new(network.owned().clone());
         let mut upstreams = HashMap::new();
         for settings in config.upstreams {
             let name = Arc::clone(&settings.name);
             let upstream =
-                Upstream::new(settings).map_err(|error| StartError::Upstream(name.to_string(), error))?;
+                Upstream::new(&settings, Arc::clone(&owned)).map_err(|error| StartError::Upstream(name.to_string(), error))?;
             upstreams.insert(name, upstream);
         }
         let routes = Arc::new(Table::new(config.routes)?);
-        let network = Arc::new(Network::new(config.network, config.cookie.clone()));
         let metrics = Arc::new(Metrics::default());
         let providers = Arc::new(providers);
         let refresher = Refresher::new(
@@ -138,6 +139,7 @@ impl App {
             cookie: config.cookie,
             limits: config.limits.clone(),
             tunnels: Tunnels::default(),
+            closing: CancellationToken::new(),
             metrics,
             clock: Arc::clone(&clock),
             random,
@@ -157,12 +159,12 @@ impl App {
     /// Where clients connect, as operators write it: `http://127.0.0.1:8080`.
     #[must_use]
     pub fn addresses(&self) -> Vec<String> {
-        self.listeners.iter().map(Listener::address).collect()
+        self.listeners.iter().map(|listener| listener.address().to_owned()).collect()
     }
 
     /// Where health, metrics and the API are.
     #[must_use]
-    pub fn admin_address(&self) -> String {
+    pub fn admin_address(&self) -> &str {
         self.admin.0.address()
     }
 
@@ -180,24 +182,37 @@ impl App {
 
         let mut serving = JoinSet::new();
         for listener in self.listeners {
-            serving.spawn(listener.serve(Arc::clone(&self.front), self.limits.clone(), shutdown.clone()));
+            let (front, limits, shutdown) = (Arc::clone(&self.front), self.limits.clone(), shutdown.clone());
+            serving.spawn(async move {
+                if listener.redirects_to_https() {
+                    listener.serve(Arc::new(ToHttps(front)), limits, shutdown).await;
+                } else {
+                    listener.serve(front, limits, shutdown).await;
+                }
+            });
         }
         // Health and metrics answer to the last: a balancer has to see that this replica goes away.
-        let admin_shutdown = Shutdown::default();
+        let admin_shutdown = Shutdown::new();
         let (listener, admin) = self.admin;
-        let admin = tokio::spawn(listener.serve(admin, self.limits.clone(), admin_shutdown.clone()));
+        let (limits, admin_ends) = (self.limits.clone(), admin_shutdown.clone());
+        let admin = tokio::spawn(async move { listener.serve(admin, limits, admin_ends).await });
 
-        shutdown.draining().await;
+        shutdown.drain.cancelled().await;
         self.draining.store(true, Ordering::Relaxed);
         tracing::info!(limit = ?self.limits.drain_time, "draining: no new connections, requests under way are finished");
         let gateway = self.front.current();
-        let tunnels = async {
-            gateway.tunnels.drain(self.limits.drain_time).await;
+        gateway.closing.cancel();
+        let finish = async {
+            let served = async { while serving.join_next().await.is_some() {} };
+            tokio::join!(gateway.tunnels.drained(self.limits.drain_time), served);
         };
-        tokio::join!(tunnels, async { while serving.join_next().await.is_some() {} });
-        gateway.sessions.flush().await;
+        tokio::select! {
+            () = finish => {}
+            () = shutdown.stop.cancelled() => {}
+        }
         background.shutdown().await;
-        admin_shutdown.stop();
+        admin_shutdown.drain.cancel();
+        admin_shutdown.stop.cancel();
         let _ = tokio::time::timeout(Duration::from_secs(1), admin).await;
         tracing::info!("stopped");
     }

@@ -128,15 +128,12 @@ fn signed_out(route: &Route, client: &ClientRequest, dead_cookie: bool) -> Decis
 }
 
 fn judge_site(route: &Route, client: &ClientRequest) -> Verdict {
-    let allowed = |origin: &str| match &route.cross_site {
-        CrossSite::Allow => true,
-        CrossSite::Refuse => false,
-        CrossSite::Origins(origins) => origins.iter().any(|one| one == origin),
+    let allowed: &[String] = match &route.cross_site {
+        CrossSite::Allow => return Verdict::Allow,
+        CrossSite::Refuse => &[],
+        CrossSite::Origins(origins) => origins,
     };
-    if route.cross_site == CrossSite::Allow {
-        return Verdict::Allow;
-    }
-    client.fetch.judge(&client.method, client.upgrade.is_some(), &allowed, &client.origin)
+    client.fetch.judge(&client.method, client.upgrade.is_some(), allowed, &client.origin)
 }
 
 /// What the route asks beyond a session: claims.

@@ -5,13 +5,14 @@
 //! flight at a time, and a late writer never brings a session back.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::base::{Clock, Random, Secret, SingleFlight, Timestamp};
-use crate::oidc::{IdToken, Original, Provider, ProviderError, TokenAnswer, TokenKind};
+use crate::oidc::{IdToken, Original, Provider, TokenAnswer, TokenKind};
 use crate::session::{LiveSession, Lookup, Replaced, Session, SessionKey, Sessions, StoreError, Tokens};
 use crate::telemetry::Metrics;
 use crate::telemetry::audit::{self, Event, Record};
@@ -87,13 +88,13 @@ impl Refresher {
     /// Renews the tokens, or waits for whoever is doing so already.
     pub async fn refresh(self: &Arc<Self>, live: &Arc<LiveSession>) -> Refreshed {
         let key = *live.key();
-        let flight = || {
-            let (refresher, live) = (Arc::clone(self), Arc::clone(live));
-            async move {
-                let done = refresher.fly(&live).await;
+        let (refresher, session) = (Arc::clone(self), Arc::clone(live));
+        let flight = move || -> Pin<Box<dyn Future<Output = Refreshed> + Send>> {
+            Box::pin(async move {
+                let done = refresher.fly(&session).await;
                 refresher.count(&done);
                 done
-            }
+            })
         };
         // A flight that takes too long goes on without us, and one that panicked says nothing about the session.
         timeout(PATIENCE, self.flights.run(key, flight)).await.ok().flatten().unwrap_or(Refreshed::ProviderAway)
@@ -210,8 +211,7 @@ impl Refresher {
         let original = Original { sub: &live.session().subject, auth_time: live.session().auth_time };
         let nonce = live.session().tokens.nonce.as_ref();
         match provider.verify_refreshed(&answer, original, nonce, now).await {
-            Ok(None) => Refreshed::Fresh(stored),
-            Ok(Some(id_token)) => self.take_claims(provider, &stored, &answer, id_token).await,
+            Ok(id_token) => self.take_claims(provider, &stored, &answer, id_token).await,
             // Keys that cannot be fetched are the provider's trouble: the old claims stay.
             Err(error) if error.is_temporary() => Refreshed::Fresh(stored),
             Err(error) => {
@@ -227,14 +227,20 @@ impl Refresher {
         provider: &Provider,
         stored: &Arc<LiveSession>,
         answer: &TokenAnswer,
-        id_token: IdToken,
+        id_token: Option<IdToken>,
     ) -> Refreshed {
-        let claims = match provider.claims(&id_token, &answer.access_token).await {
+        let before = stored.session();
+        let renewed =
+            provider.refreshed_claims(id_token.as_ref(), &before.subject, &answer.access_token, &before.claims).await;
+        let claims = match renewed {
             Ok(claims) => claims,
             Err(error) if error.is_temporary() => return Refreshed::Fresh(Arc::clone(stored)),
             Err(error) => return self.end(stored, &format!("the refreshed claims do not hold: {error}")).await,
         };
-        let mut session = stored.session().clone();
+        if claims == before.claims && answer.id_token.is_none() {
+            return Refreshed::Fresh(Arc::clone(stored));
+        }
+        let mut session = before.clone();
         session.claims = claims;
         if let Some(token) = &answer.id_token {
             session.tokens.id_token = token.clone();

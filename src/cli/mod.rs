@@ -159,12 +159,12 @@ async fn run(config: Config) -> ExitCode {
         Err(error) => return complain(&error.to_string()),
     };
     for address in app.addresses() {
-        tracing::info!(%address, "listening");
+        tracing::info!(address, "listening");
         say(&format!("listening on {address}\n"));
     }
     tracing::info!(address = app.admin_address(), "admin");
     say(&format!("admin on {}\nready\n", app.admin_address()));
-    let shutdown = Shutdown::default();
+    let shutdown = Shutdown::new();
     signals::watch(shutdown.clone());
     app.run(shutdown).await;
     ExitCode::SUCCESS
@@ -172,7 +172,7 @@ async fn run(config: Config) -> ExitCode {
 
 async fn demo(listen: std::net::SocketAddr) -> ExitCode {
     let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
-    let demo = match Demo::start(DemoOptions { listen }, clock.clone(), random.clone()).await {
+    let demo = match Demo::start(DemoOptions { listen, ..DemoOptions::default() }, clock.clone(), random.clone()).await {
         Ok(demo) => demo,
         Err(error) => return complain(&error.to_string()),
     };
@@ -188,9 +188,9 @@ async fn demo(listen: std::net::SocketAddr) -> ExitCode {
         Err(error) => return complain(&error.to_string()),
     };
     say(&demo.welcome());
-    let shutdown = Shutdown::default();
+    let shutdown = Shutdown::new();
     signals::watch(shutdown.clone());
-    tokio::join!(app.run(shutdown.clone()), demo.run(shutdown.draining()));
+    tokio::join!(app.run(shutdown.clone()), demo.run(shutdown.drain.cancelled()));
     ExitCode::SUCCESS
 }
 

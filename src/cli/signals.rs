@@ -20,9 +20,9 @@ pub(super) fn watch(shutdown: Shutdown) {
             }
         };
         next().await;
-        shutdown.drain();
+        shutdown.drain.cancel();
         next().await;
         tracing::warn!("a second signal: stopping at once");
-        shutdown.stop();
+        shutdown.stop.cancel();
     });
 }

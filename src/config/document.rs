@@ -100,12 +100,12 @@ impl Walk {
                 self.places.note(&below.shown, key.span().start);
                 let verdict = match known.or(names) {
                     _ if let Some(entry) = not_yet::refused(&below.pattern, value.get_ref()) => {
-                        self.take_out(&below, format!("Not supported yet: {}.", entry.what), "Take it out.".to_owned())
+                        self.take_out(&below, format!("Not supported yet: {}.", entry.what), entry.fix())
                     }
                     Some(schema) => self.value(&mut value, schema, &below),
                     None if not_yet::known(&below.pattern) => Verdict::TakeOut,
                     None => {
-                        let fix = unknown_key_fix(name, &below, properties);
+                        let fix = self.unknown_key_fix(name, path, properties);
                         self.take_out(&below, "There is no such key.".to_owned(), fix)
                     }
                 };
@@ -159,6 +159,30 @@ impl Walk {
         verdict
     }
 
+    /// What may have been meant by a key that does not exist here: a neighbour, or the same key elsewhere. What was meant is not
+    /// missing as well.
+    fn unknown_key_fix(&mut self, name: &str, path: &Path, properties: Option<&serde_json::Map<String, Value>>) -> String {
+        let neighbours = properties.into_iter().flatten().map(|(name, _)| name.as_str());
+        if let Some(meant) = closest(name, neighbours.clone()) {
+            self.places.mark_broken(&path.key(meant).shown);
+            return format!("Did you mean `{meant}`?");
+        }
+        let mut elsewhere = Vec::new();
+        sections_with(name, &SCHEMA, "", &mut elsewhere);
+        elsewhere.retain(|section| *section != path.pattern);
+        match elsewhere.as_slice() {
+            [section] => {
+                self.places.mark_broken(&join(section, name));
+                if section.is_empty() {
+                    format!("`{name}` stands at the top of the file, before the first [section].")
+                } else {
+                    format!("`{name}` belongs to [{section}].")
+                }
+            }
+            _ => format!("The keys here are {}.", listed(neighbours)),
+        }
+    }
+
     fn take_out(&mut self, path: &Path, what: String, fix: String) -> Verdict {
         self.problem(path, what, fix);
         Verdict::TakeOut
@@ -167,25 +191,6 @@ impl Walk {
     fn problem(&mut self, path: &Path, what: String, fix: String) {
         self.places.mark_broken(&path.shown);
         self.problems.push(Problem { place: self.places.of(&path.shown), what, fix });
-    }
-}
-
-/// What may have been meant by a key that does not exist here: a neighbour, or the same key elsewhere.
-fn unknown_key_fix(name: &str, path: &Path, properties: Option<&serde_json::Map<String, Value>>) -> String {
-    let neighbours = properties.into_iter().flatten().map(|(name, _)| name.as_str());
-    if let Some(meant) = closest(name, neighbours.clone()) {
-        return format!("Did you mean `{meant}`?");
-    }
-    let here = path.pattern.strip_suffix(name).unwrap_or_default().trim_end_matches('.');
-    let mut elsewhere = Vec::new();
-    sections_with(name, &SCHEMA, "", &mut elsewhere);
-    elsewhere.retain(|section| section != here);
-    match elsewhere.as_slice() {
-        [section] if section.is_empty() => {
-            format!("`{name}` stands at the top of the file, before the first [section].")
-        }
-        [section] => format!("`{name}` belongs to [{section}]."),
-        _ => format!("The keys here are {}.", listed(neighbours)),
     }
 }
 

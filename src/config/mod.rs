@@ -69,8 +69,8 @@ pub struct Config {
     pub development: bool,
     /// What works and should be known; to be logged at start.
     pub warnings: Vec<Warning>,
-    /// Host and path of each route as they were written, to be shown. Private: only `check` can make a configuration.
-    patterns: Vec<(Option<String>, String)>,
+    /// Private, so that only `check` can make one.
+    checked: (),
 }
 
 impl Config {
@@ -83,7 +83,7 @@ impl Config {
         let nowhere = || Place { file: name.as_str().into(), position: None, key: String::new() };
         let contents = environment
             .read(path)
-            .map_err(|error| Problems::one(nowhere(), format!("The configuration cannot be read: {}.", error.kind()), ""))?;
+            .map_err(|error| Problems::one(nowhere(), format!("The configuration cannot be read: {}.", check::why(&error)), ""))?;
         let text = std::str::from_utf8(contents.bytes.expose())
             .map_err(|_| Problems::one(nowhere(), "The configuration is not UTF-8 text.".to_owned(), ""))?;
         Self::parse(text, path, environment)

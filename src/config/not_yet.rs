@@ -77,6 +77,17 @@ pub fn known(key: &str) -> bool {
     NOT_YET.iter().any(|entry| entry.key == key)
 }
 
+impl NotYet {
+    /// What to do about it.
+    pub fn fix(&self) -> String {
+        match self.when {
+            When::Always => "Take it out.".to_owned(),
+            When::Not(values) => format!("Take it out; for now it can only be {}.", values.join(" or ")),
+            When::Is(_) | When::Begins(_) => "Choose another value for now.".to_owned(),
+        }
+    }
+}
+
 impl When {
     fn holds(&self, value: &DeValue<'_>) -> bool {
         let written = written(value);

@@ -14,7 +14,7 @@ use super::check::written_hsts;
 use super::value::{Size, Span};
 use crate::identity::{KeySource, TokenHeader, UpstreamIdentitySettings};
 use crate::oidc::{ClientAuth, ProviderSettings, ResponseMode};
-use crate::route::{AccessMode, CachePolicy, CrossSite, EncodedSlash, Route, SignedOut};
+use crate::route::{AccessMode, CachePolicy, CrossSite, EncodedSlash, HostPattern, Route, SignedOut};
 use crate::server::{ListenAddress, ListenerSettings};
 use crate::session::StoreSettings;
 use crate::telemetry::LogFormat;
@@ -44,7 +44,7 @@ impl Config {
             ("identity", Some(self.identity())),
             ("providers", Some(named(self.providers.iter().map(|one| (&*one.name, provider(one)))))),
             ("upstreams", Some(named(self.upstreams.iter().map(|one| (&*one.name, self.upstream(one)))))),
-            ("routes", Some(Value::Array(self.routes.iter().map(|route| self.route(route)).collect()))),
+            ("routes", Some(Value::Array(self.routes.iter().map(route).collect()))),
             ("telemetry", Some(self.telemetry())),
         ])
     }
@@ -155,44 +155,6 @@ impl Config {
         ]))
     }
 
-    fn route(&self, route: &Route) -> Value {
-        let written = self.patterns.get(route.index);
-        let access = match route.access {
-            AccessMode::Public => "public",
-            AccessMode::Optional => "optional",
-            AccessMode::Session => "session",
-        };
-        let signed_out = match route.signed_out {
-            SignedOut::Auto => "auto",
-            SignedOut::Redirect => "redirect",
-            SignedOut::Unauthorized => "unauthorized",
-        };
-        let cross_site = match &route.cross_site {
-            CrossSite::Refuse => text("refuse"),
-            CrossSite::Allow => text("allow"),
-            CrossSite::Origins(origins) => list(origins),
-        };
-        let require = route.policy.require.iter().map(|(claim, values)| (claim.as_str(), list(values)));
-        Value::Table(table([
-            ("host", written.and_then(|(host, _)| host.as_ref()).map(text)),
-            ("path", written.map(|(_, path)| text(path))),
-            ("encoded_slash", Some(text(if route.encoded_slash == EncodedSlash::Keep { "keep" } else { "refuse" }))),
-            ("methods", route.methods.as_ref().map(list)),
-            ("upstream", Some(text(&route.upstream))),
-            ("access", Some(access.into())),
-            ("provider", route.provider.as_ref().map(text)),
-            ("require", Some(named(require))),
-            ("acr", Some(list(&route.acr))),
-            ("max_age", route.max_age.map(span)),
-            ("signed_out", Some(signed_out.into())),
-            ("cross_site", Some(cross_site)),
-            ("cors", Some(Value::Table(table([("origins", Some(list(&route.cors)))])))),
-            ("passive", Some(route.passive.into())),
-            ("cache", Some(text(if route.cache == CachePolicy::Upstream { "upstream" } else { "private" }))),
-            ("body_bytes", Some(body_bytes(route.body_bytes))),
-        ]))
-    }
-
     fn telemetry(&self) -> Value {
         let format = match self.telemetry.format {
             LogFormat::Auto => "auto",
@@ -205,6 +167,43 @@ impl Config {
             ("access_log", Some(self.telemetry.access_log.into())),
         ]))
     }
+}
+
+fn route(route: &Route) -> Value {
+    let access = match route.access {
+        AccessMode::Public => "public",
+        AccessMode::Optional => "optional",
+        AccessMode::Session => "session",
+    };
+    let signed_out = match route.signed_out {
+        SignedOut::Auto => "auto",
+        SignedOut::Redirect => "redirect",
+        SignedOut::Unauthorized => "unauthorized",
+    };
+    let cross_site = match &route.cross_site {
+        CrossSite::Refuse => text("refuse"),
+        CrossSite::Allow => text("allow"),
+        CrossSite::Origins(origins) => list(origins),
+    };
+    let require = route.policy.require.iter().map(|(claim, values)| (claim.as_str(), list(values)));
+    Value::Table(table([
+        ("host", (route.host != HostPattern::Any).then(|| text(&route.host))),
+        ("path", Some(text(&route.path))),
+        ("encoded_slash", Some(text(if route.encoded_slash == EncodedSlash::Keep { "keep" } else { "refuse" }))),
+        ("methods", route.methods.as_ref().map(list)),
+        ("upstream", Some(text(&route.upstream))),
+        ("access", Some(access.into())),
+        ("provider", route.provider.as_ref().map(text)),
+        ("require", Some(named(require))),
+        ("acr", Some(list(&route.acr))),
+        ("max_age", route.max_age.map(span)),
+        ("signed_out", Some(signed_out.into())),
+        ("cross_site", Some(cross_site)),
+        ("cors", Some(Value::Table(table([("origins", Some(list(&route.cors)))])))),
+        ("passive", Some(route.passive.into())),
+        ("cache", Some(text(if route.cache == CachePolicy::Upstream { "upstream" } else { "private" }))),
+        ("body_bytes", Some(body_bytes(route.body_bytes))),
+    ]))
 }
 
 fn listener(listener: &ListenerSettings) -> Value {

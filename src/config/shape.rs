@@ -30,7 +30,7 @@ pub enum Shape<'a> {
 pub struct Leaf<'a> {
     words: Vec<&'a str>,
     others: Vec<&'a Value>,
-    description: &'a Value,
+    list: bool,
 }
 
 impl<'a> Shape<'a> {
@@ -38,21 +38,24 @@ impl<'a> Shape<'a> {
     pub fn of(schema: &'a Value, value: &DeValue<'_>) -> Self {
         match format(schema) {
             "secret" => return Self::Secret,
-            "store" if !value.is_str() => return Self::Secret,
+            "store" if value.is_table() => return Self::Secret,
             _ => {}
         }
-        let mut leaf = Leaf { words: Vec::new(), others: Vec::new(), description: schema };
-        let mut array = None;
+        let mut leaf = Leaf { words: Vec::new(), others: Vec::new(), list: false };
+        let (mut table, mut array) = (None, None);
         for alternative in alternatives(schema) {
             match kind(alternative) {
-                "object" => return Self::Table(alternative),
+                "object" => table = Some(alternative),
                 "array" => array = alternative.get("items"),
                 _ if words(alternative).is_empty() => leaf.others.push(alternative),
                 _ => leaf.words.extend(words(alternative)),
             }
         }
-        match array {
-            Some(items) if value.is_array() || (leaf.words.is_empty() && leaf.others.is_empty()) => Self::Array(items),
+        leaf.list = array.is_some();
+        let only = leaf.words.is_empty() && leaf.others.is_empty();
+        match (table, array) {
+            (Some(table), _) if value.is_table() || only => Self::Table(table),
+            (_, Some(items)) if value.is_array() || only => Self::Array(items),
             _ => Self::Leaf(leaf),
         }
     }
@@ -98,17 +101,20 @@ impl Leaf<'_> {
                 Err(found) => complaint = complaint.or(found),
             }
         }
-        let (what, fix) = complaint.unwrap_or_else(|| self.wrong_type(value));
-        // What a number or a duration may be is not all that may stand here.
-        let word = if self.words.is_empty() || !fix.is_empty() { fix } else { format!("{} is possible too.", listed_text(&self.words)) };
-        Err((what, word))
+        Err(match complaint {
+            None => self.wrong_type(value),
+            // What a number or a duration may be is not all that may stand here.
+            Some((what, fix)) if fix.is_empty() && !self.words.is_empty() => (what, format!("{} is possible too.", listed_text(&self.words))),
+            Some(complaint) => complaint,
+        })
     }
 
     fn wrong_word(&self, text: &str) -> Complaint {
         let meant = closest(text, self.words.iter().copied());
+        let list = if self.list { ", or a list" } else { "" };
         let fix = match meant {
-            Some(meant) => format!("Did you mean \"{meant}\"? Possible are {}.", listed_text(&self.words)),
-            None => format!("Possible are {}.", listed_text(&self.words)),
+            Some(meant) => format!("Did you mean \"{meant}\"? Possible are {}{list}.", listed_text(&self.words)),
+            None => format!("Possible are {}{list}.", listed_text(&self.words)),
         };
         // A word that resembles none of ours may be something that was pasted here by mistake.
         let what = if meant.is_some() { format!("{text:?} is not one of the words for this key.") } else { "This is not one of the words for this key.".to_owned() };
@@ -120,7 +126,7 @@ impl Leaf<'_> {
         if !self.words.is_empty() {
             wanted.push(listed_text(&self.words));
         }
-        if alternatives(self.description).any(|alternative| kind(alternative) == "array") {
+        if self.list {
             wanted.push("a list".to_owned());
         }
         let what = format!("This is {}; it has to be {}.", kind_of(value), wanted.join(", or "));
@@ -135,7 +141,7 @@ impl Leaf<'_> {
                 "Write it with a unit and in quotation marks, such as \"30s\"."
             }
             DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_)
-                if self.others.iter().any(|other| kind(other) == "string") =>
+                if self.others.iter().any(|other| kind(other) == "string" && format(other).is_empty()) =>
             {
                 "Put it in quotation marks."
             }
@@ -172,8 +178,8 @@ fn check(schema: &Value, value: &DeValue<'_>) -> Result<(), Option<Complaint>> {
     match (kind(schema), format(schema), value) {
         (_, "span", DeValue::String(text)) => parsed(text, Span::parse(text).map(drop)),
         (_, "size", DeValue::String(text)) => parsed(text, Size::parse(text).map(drop)),
-        ("string", "span" | "size", _) => Err(None),
-        ("string", _, DeValue::String(_)) | ("boolean", _, DeValue::Boolean(_)) => Ok(()),
+        ("string", "span", _) => Err(None),
+        ("string", "", DeValue::String(_)) | ("boolean", _, DeValue::Boolean(_)) => Ok(()),
         ("integer", ..) | (_, "size", _) => match value {
             DeValue::Integer(number) => in_range(schema, i128::from_str_radix(number.as_str(), number.radix()).ok()),
             _ => Err(None),

@@ -4,10 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
 
 use super::places::Front;
 use super::{AUDIENCE, CLIENT_ID};
 use crate::base::Secret;
+use crate::config::{Environment, FileContents};
 
 /// What the configuration is made of.
 #[derive(Debug)]
@@ -22,6 +25,8 @@ pub struct Configured {
     pub client_secret: Secret<String>,
     /// For the admin API.
     pub admin_token: Secret<String>,
+    /// Seals the sessions in memory.
+    pub seal: Secret<Vec<u8>>,
 }
 
 impl Configured {
@@ -83,6 +88,33 @@ signed_out = "unauthorized"
     #[must_use]
     pub fn secrets(&self) -> BTreeMap<&'static str, Secret<String>> {
         BTreeMap::from([(CLIENT_SECRET, self.client_secret.clone()), (ADMIN_TOKEN, self.admin_token.clone())])
+    }
+
+    /// What the configuration reads besides itself: these secrets and nothing of the machine.
+    #[must_use]
+    pub fn environment(&self) -> DemoEnvironment {
+        DemoEnvironment { secrets: self.secrets(), seal: self.seal.clone() }
+    }
+}
+
+/// An environment of two variables and no files.
+#[derive(Clone, Debug)]
+pub struct DemoEnvironment {
+    secrets: BTreeMap<&'static str, Secret<String>>,
+    seal: Secret<Vec<u8>>,
+}
+
+impl Environment for DemoEnvironment {
+    fn var(&self, name: &str) -> Option<Secret<String>> {
+        self.secrets.get(name).cloned()
+    }
+
+    fn read(&self, _: &Path) -> io::Result<FileContents> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn ephemeral_secret(&self) -> Secret<Vec<u8>> {
+        self.seal.clone()
     }
 }
 

@@ -27,7 +27,7 @@ use application::Application;
 use application::frame;
 use application::identity::Trust;
 use application::keys::{Keys, KeysAt};
-use configuration::Configured;
+use configuration::{Configured, DemoEnvironment};
 use places::Front;
 use provider::Provider;
 use provider::discovery::KeysError;
@@ -91,11 +91,18 @@ impl Demo {
     ///
     /// # Errors
     /// When an address is not loopback, no port is free, or no key can be made.
-    pub async fn start(options: DemoOptions, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Self, DemoError> {
-        let front = Front::find(options.listen, options.admin)?;
-        let bind = async || serve::bind().await.map_err(|source| DemoError::Bind { at: Ipv4Addr::LOCALHOST.into(), source });
+    pub async fn start(
+        options: DemoOptions,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, DemoError> {
+        let bind =
+            async || serve::bind().await.map_err(|source| DemoError::Bind { at: Ipv4Addr::LOCALHOST.into(), source });
         let (provider_listener, provider_at) = bind().await?;
         let (application_listener, application_at) = bind().await?;
+
+        // Last, so that neither of them takes a port that was found free for the gateway.
+        let front = Front::find(options.listen, options.admin)?;
 
         let client_secret: String = random.token::<32>();
         let admin_token: String = random.token::<24>();
@@ -106,6 +113,7 @@ impl Demo {
             redirect_uri: format!("{public}/oauth2/callback"),
             post_logout_redirect_uri: format!("{public}/oauth2/signed_out"),
         };
+        let seal = Secret::new(random.bytes::<32>().to_vec());
         let provider = Provider::new(&provider_at.to_string(), client, Arc::clone(&clock), random)?;
 
         let application_url = format!("http://{application_at}");
@@ -125,6 +133,7 @@ impl Demo {
             application: application_url.clone(),
             client_secret: Secret::new(client_secret),
             admin_token: Secret::new(admin_token),
+            seal,
         };
         let welcome = Welcome { front, application: application_url, admin_token: configured.admin_token.clone() };
         Ok(Self {
@@ -145,6 +154,12 @@ impl Demo {
     #[must_use]
     pub fn secrets(&self) -> BTreeMap<&'static str, Secret<String>> {
         self.configured.secrets()
+    }
+
+    /// The same as what a configuration reads besides itself: no variable and no file of the machine.
+    #[must_use]
+    pub fn environment(&self) -> DemoEnvironment {
+        self.configured.environment()
     }
 
     /// What to open, whom to sign in as, and what to try. In colour when standard output is a terminal.

@@ -55,7 +55,11 @@ impl Front {
     /// Host and port of the public URL.
     #[must_use]
     pub fn authority(&self) -> String {
-        if is_localhost(self.listen.ip()) { format!("localhost:{}", self.listen.port()) } else { self.listen.to_string() }
+        if is_localhost(self.listen.ip()) {
+            format!("localhost:{}", self.listen.port())
+        } else {
+            self.listen.to_string()
+        }
     }
 }
 

@@ -56,8 +56,7 @@ pub async fn serve<S: Site>(listener: TcpListener, site: Arc<S>, shutdown: Cance
                 .timer(TokioTimer::new())
                 .header_read_timeout(IDLE)
                 .max_headers(128)
-                .serve_connection(TokioIo::new(stream), service)
-                .with_upgrades();
+                .serve_connection(TokioIo::new(stream), service);
             tokio::pin!(connection);
             let ended = tokio::select! {
                 ended = &mut connection => ended,

@@ -1,11 +1,13 @@
 //! The pieces together: sockets, configuration, words.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
 use crate::base::{SystemClock, SystemRandom};
+use crate::config::Config;
 
 async fn start() -> Demo {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -30,6 +32,22 @@ async fn the_configuration_names_its_secrets_and_holds_none() {
     }
 }
 
+/// What the demo writes is what the gateway reads: nothing to complain about, and the names that its pages and cookies rely on.
+#[tokio::test]
+async fn the_gateway_accepts_the_configuration() {
+    let demo = start().await;
+    let config = Config::parse(&demo.config_toml(), Path::new("demo.toml"), &demo.environment());
+    let config = config.unwrap_or_else(|problems| panic!("{problems}"));
+    let front = &demo.configured.front;
+    assert_eq!(config.network.public[0].host, "localhost");
+    assert_eq!(config.network.public[0].port, front.listen.port());
+    assert_eq!(config.network.endpoints, "/oauth2");
+    assert_eq!(config.cookie.name, COOKIE);
+    assert_eq!(config.providers.len(), 1);
+    assert_eq!(config.providers[0].redirect_uri.as_str(), format!("{}/oauth2/callback", front.public_url()));
+    assert!(config.admin.token.is_some());
+}
+
 #[tokio::test]
 async fn the_welcome_says_what_to_open_and_is_plain_unless_coloured() {
     let demo = start().await;
@@ -50,7 +68,8 @@ async fn it_serves_until_it_is_told_to_stop() {
     }));
     let ask = async |host: &str| {
         let mut stream = tokio::net::TcpStream::connect(provider).await.unwrap();
-        let request = format!("GET /.well-known/openid-configuration HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        let request =
+            format!("GET /.well-known/openid-configuration HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();

@@ -35,7 +35,8 @@ impl Welcome {
         for (index, person) in PEOPLE.iter().enumerate() {
             let label = if index == 0 { "Sign in as" } else { "or" };
             let groups = paint.faint(&person.groups.join(", "));
-            let (email, password) = (paint.bold(&format!("{:<19}", person.email)), paint.bold(&format!("{:<12}", person.password)));
+            let (email, password) =
+                (paint.bold(&format!("{:<19}", person.email)), paint.bold(&format!("{:<12}", person.password)));
             lines.push(format!("  {label:<10} {email} password {password} {groups}"));
         }
         lines.push(String::new());

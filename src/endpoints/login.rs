@@ -60,7 +60,7 @@ impl Endpoints {
     /// A navigation to a protected page without a session.
     pub async fn login_for(&self, client: &ClientRequest, route: &Route, now: Timestamp) -> Response<Body> {
         let start = Start {
-            return_to: ReturnTo::of(client),
+            return_to: ReturnTo::of(client, &self.network),
             provider: route.provider.clone(),
             asked: Asked::default(),
             again: false,

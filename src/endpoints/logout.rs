@@ -3,17 +3,16 @@
 use http::header::SET_COOKIE;
 use http::{Method, Response, StatusCode};
 use serde_json::json;
+use url::Url;
 
 use super::{Endpoints, form, login, loop_breaker};
 use crate::access::Caller;
 use crate::base::Timestamp;
-use crate::oidc::EndSession;
-use crate::session::{LiveSession, Purpose};
+use crate::oidc::{EndSession, Provider, TokenKind};
+use crate::session::{LiveSession, Purpose, StoreError};
 use crate::telemetry::audit::{self, Event, Record};
 use crate::telemetry::metrics::Word;
-use crate::web::{
-    Body, ClientRequest, ReturnTo, SameSite, json as json_answer, page, redirect_303, set_cookie,
-};
+use crate::web::{Body, ClientRequest, Page, ReturnTo, SameSite, json as json_answer, page, redirect_303, set_cookie};
 
 /// How long the provider may take until it sends the browser back.
 const RETURN_LIFETIME: std::time::Duration = std::time::Duration::from_secs(5 * 60);
@@ -30,7 +29,7 @@ impl Endpoints {
             }
             fields.extend(form::read(client, body).await.unwrap_or_default());
         } else if !client.fetch.is_own_navigation() {
-            return self.confirm_logout(&fields);
+            return self.confirm_logout(client, &fields);
         }
         let target = fields
             .iter()
@@ -57,7 +56,7 @@ impl Endpoints {
         client: &ClientRequest,
         live: &LiveSession,
         now: Timestamp,
-    ) -> Result<Option<String>, crate::session::StoreError> {
+    ) -> Result<Option<EndSession>, StoreError> {
         self.sessions.end(live, now).await?;
         let session = live.session();
         audit::write(Event::Logout, Record {
@@ -71,19 +70,29 @@ impl Endpoints {
         });
         self.metrics.sessions_ended.get_or_create(&Word { kind: "logout" }).inc();
         let Some(provider) = self.providers.get(&session.provider) else { return Ok(None) };
-        if !provider.settings().logout.rp_initiated {
+        self.revoke_behind(provider, live);
+        let Ok(signed_out) = Url::parse(&format!("{}{}", client.origin, self.own_path("signed_out"))) else {
             return Ok(None);
-        }
-        let signed_out = format!("{}{}", client.origin, self.own_path("signed_out"));
+        };
         let state = self.random.token::<16>();
-        match provider.end_session(&session.tokens.id_token, &signed_out, &state).await {
-            Ok(Some(EndSession::Redirect(url))) => Ok(Some(url.into())),
-            Ok(_) => Ok(None),
-            Err(error) => {
-                tracing::warn!(request_id = %client.request_id, provider = &**provider.name(), %error, "ended here, not at the provider");
-                Ok(None)
+        let hint = Some(&session.tokens.id_token).filter(|hint| !hint.expose().is_empty());
+        Ok(provider.end_session(hint, &signed_out, &state).await.unwrap_or_else(|error| {
+            tracing::warn!(request_id = %client.request_id, provider = &**provider.name(), %error, "ended here, not at the provider");
+            None
+        }))
+    }
+
+    /// Takes the session's tokens back at the provider (RFC 7009). Nobody waits for it: the session has ended already.
+    fn revoke_behind(&self, provider: &Provider, live: &LiveSession) {
+        let (provider, tokens) = (provider.clone(), live.session().tokens.clone());
+        tokio::spawn(async move {
+            let refresh = tokens.refresh_token.as_ref().map(|token| (token, TokenKind::Refresh));
+            for (token, kind) in refresh.into_iter().chain([(&tokens.access_token, TokenKind::Access)]) {
+                if let Err(error) = provider.revoke(token, kind).await {
+                    tracing::warn!(provider = &**provider.name(), %error, "a token was not revoked at the provider");
+                }
             }
-        }
+        });
     }
 
     /// Forgets the cookies and says where to go: 303 to a browser, JSON to a script.
@@ -92,7 +101,7 @@ impl Endpoints {
         client: &ClientRequest,
         live: Option<&LiveSession>,
         target: Option<ReturnTo>,
-        elsewhere: Option<String>,
+        elsewhere: Option<EndSession>,
     ) -> Response<Body> {
         let configured = live
             .and_then(|live| self.providers.get(&live.session().provider))
@@ -101,11 +110,16 @@ impl Endpoints {
         let target = target.or(configured);
         let signed_out = self.own_path("signed_out");
         let here = target.as_ref().map_or(signed_out.as_str(), ReturnTo::as_str);
-        let location = elsewhere.as_deref().unwrap_or(here);
-        let mut answer = if client.fetch.is_navigation() {
-            redirect_303(location)
-        } else {
-            json_answer(StatusCode::OK, &json!({ "location": location }))
+        let location = match &elsewhere {
+            Some(EndSession::Redirect(url)) => url.as_str(),
+            Some(EndSession::Post { .. }) | None => here,
+        };
+        let mut answer = match &elsewhere {
+            // Too long for a URL: the browser carries it in a form, and a person has to press its button, since our pages
+            // have no script.
+            Some(EndSession::Post { action, fields }) if client.fetch.is_navigation() => onwards(action, fields),
+            _ if client.fetch.is_navigation() => redirect_303(location),
+            _ => json_answer(StatusCode::OK, &json!({ "location": location })),
         };
         let headers = answer.headers_mut();
         headers.append(SET_COOKIE, set_cookie::delete(&self.cookie, &self.cookie.name));
@@ -150,9 +164,11 @@ impl Endpoints {
         )
     }
 
-    fn confirm_logout(&self, fields: &[(String, String)]) -> Response<Body> {
+    fn confirm_logout(&self, client: &ClientRequest, fields: &[(String, String)]) -> Response<Body> {
         let target = fields.iter().find(|(name, _)| name == "rd" || name == "return_to").map(|(_, value)| value);
-        page(
+        // Sending the form ends at the provider by way of redirects, to which browsers apply `form-action` as well.
+        let providers = self.providers.values().filter_map(|one| Url::parse(&one.settings().issuer).ok());
+        let page = Page::new(
             StatusCode::OK,
             "Sign out?",
             maud::html! {
@@ -162,10 +178,29 @@ impl Endpoints {
                     button { "Sign out" }
                 }
             },
-        )
+        );
+        let page = page.form_goes_to(&client.origin.to_string());
+        providers.fold(page, |page, issuer| page.form_goes_to(&issuer.origin().ascii_serialization())).answer()
     }
 
     fn return_cookie(&self) -> String {
         set_cookie::name(&self.cookie, "return")
     }
+}
+
+/// The provider's end-session endpoint, by a form that a person sends.
+fn onwards(action: &Url, fields: &[(&'static str, String)]) -> Response<Body> {
+    Page::new(
+        StatusCode::OK,
+        "You are signed out here",
+        maud::html! {
+            p { "Your session on this site has ended. You may still be signed in at the sign-in service." }
+            form method="post" action=(action) {
+                @for (name, value) in fields { input type="hidden" name=(name) value=(value); }
+                button { "Sign out there too" }
+            }
+        },
+    )
+    .form_goes_to(&action.origin().ascii_serialization())
+    .answer()
 }

@@ -115,7 +115,7 @@ impl Endpoints {
 
     /// A target that somebody named, if it is safe.
     fn return_to(&self, raw: &str, client: &ClientRequest) -> Option<ReturnTo> {
-        ReturnTo::parse(raw, &client.origin, self.network.public(), self.network.endpoints())
+        ReturnTo::parse(raw, &client.origin, &self.network)
     }
 
     /// The address of one of our own paths, on the origin that the browser sees.
@@ -160,7 +160,7 @@ impl Endpoints {
         let mut url = format!("{}{}", client.origin, self.own_path("login"));
         // A script's own URL is no place for a person to land on; the page that holds it is, and we don't know that one.
         if client.fetch.is_navigation() && matches!(client.method, Method::GET | Method::HEAD) {
-            let target = ReturnTo::of(client);
+            let target = ReturnTo::of(client, &self.network);
             let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("rd", target.as_str()).finish();
             url.push('?');
             url.push_str(&query);
@@ -211,7 +211,7 @@ impl Denied {
 
 /// 403: only our own pages may ask for this with a person's cookie.
 fn from_elsewhere(client: &ClientRequest) -> Option<Response<Body>> {
-    match client.fetch.judge(&client.method, false, &|_| false, &client.origin) {
+    match client.fetch.judge(&client.method, false, &[], &client.origin) {
         Verdict::Allow => None,
         Verdict::Refuse(reason) => Some(
             Problem::new(StatusCode::FORBIDDEN, "Another site may not do this here")

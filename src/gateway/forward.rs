@@ -12,10 +12,10 @@ use crate::access::Permit;
 use crate::base::{Blame, Blamed, Timestamp};
 use crate::identity::{IdentityError, IdentityToken, Kind, Subject};
 use crate::route::{AccessMode, CachePolicy};
-use crate::server;
+use crate::server::body::{self, BodyError};
 use crate::session::LiveSession;
 use crate::telemetry::access_log::Outcome;
-use crate::upstream::{Answer, UpstreamError, UpstreamRequest};
+use crate::upstream::{Answer, CloseCode, UpstreamError, UpstreamRequest, tunnel};
 use crate::web::{Body, ClientRequest, Format, Problem, RequestId, caching, headers};
 
 /// Nothing gets here without a permit, and a permit is spent here.
@@ -38,6 +38,10 @@ pub(super) async fn forward(
     let identity = match permit.session().map(|live| mint(gateway, &route.upstream, live, now)).transpose() {
         Ok(identity) => identity,
         Err(error) => {
+            if error.blame() == Blame::Client {
+                story.ends(Outcome::Challenged, error.to_string());
+                return gateway.endpoints.challenge(&client, true);
+            }
             tracing::error!(request_id = %request_id, upstream = &*route.upstream, %error, "no identity token, nothing is forwarded");
             if error.blame() == Blame::Store {
                 story.ends(Outcome::Unavailable, error.to_string());
@@ -47,10 +51,17 @@ pub(super) async fn forward(
             return bug(format, &request_id);
         }
     };
-    if let Some(live) = permit.session() {
-        story.sid = Some(live.session().sid.shared());
+    if story.log
+        && let Some(live) = permit.session()
+    {
+        story.sid = Some(live.session().sid.clone());
     }
-    let body = server::body::limited(body, route.body_bytes.or(gateway.limits.body_bytes), gateway.limits.body_idle_time);
+    // A handshake has no body, and what follows it belongs to the tunnel.
+    let body = if client.upgrade.is_some() {
+        Body::empty()
+    } else {
+        body::limited(body, route.body_bytes.or(gateway.limits.body_bytes), gateway.limits.body_idle_time)
+    };
     let wants_upgrade = client.upgrade.is_some();
     let headers = identity.as_deref().map_or(&[][..], |token| &token.headers);
     let request = UpstreamRequest::new(client, body, headers, permit.authorization().cloned());
@@ -58,7 +69,14 @@ pub(super) async fn forward(
     let mut answer = match upstream.send(request).await {
         Ok(Answer::Response(answer)) => answer,
         Ok(Answer::Switched { response, io }) if wants_upgrade => {
-            gateway.tunnels.spawn(upgrade, io, upstream.idle());
+            let (closing, idle) = (gateway.closing.clone(), upstream.idle());
+            gateway.tunnels.spawn(async move {
+                let end = async {
+                    closing.cancelled().await;
+                    CloseCode::GoingAway
+                };
+                tunnel(upgrade, io, idle, end).await;
+            });
             response.map(|()| Body::empty())
         }
         Ok(Answer::Switched { .. }) => {
@@ -72,7 +90,7 @@ pub(super) async fn forward(
     story.outcome = Outcome::Forwarded;
     headers::strip_response(answer.headers_mut(), &gateway.cookie);
     if route.access != AccessMode::Public && route.cache == CachePolicy::Private {
-        caching::make_private(answer.headers_mut());
+        caching::make_private(answer.headers_mut(), permit.session().is_some());
     }
     answer
 }
@@ -112,7 +130,10 @@ fn failed(
     request_id: &RequestId,
     story: &mut Story,
 ) -> Response<Body> {
-    let status = error.status();
+    let status = match error {
+        UpstreamError::Request { .. } => BodyError::find(error).map_or(StatusCode::BAD_REQUEST, BodyError::status),
+        _ => error.status(),
+    };
     tracing::warn!(request_id = %request_id, upstream, blame = error.blame().as_str(), %error, "the upstream did not answer");
     let outcome = if status.is_server_error() { Outcome::Unavailable } else { Outcome::Refused };
     story.ends(outcome, error.to_string());

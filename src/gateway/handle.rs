@@ -13,6 +13,7 @@ use crate::access::{Decision, Refusal, Undecided};
 use crate::base::Timestamp;
 use crate::endpoints;
 use crate::route::{EncodedSlash, Route};
+use crate::session::Sid;
 use crate::telemetry::access_log::{self, Line, Outcome};
 use crate::telemetry::audit::{self, Event, Record};
 use crate::telemetry::metrics::Word;
@@ -24,10 +25,13 @@ pub(super) struct Story {
     pub request_id: RequestId,
     pub outcome: Outcome,
     pub route: Option<usize>,
-    pub sid: Option<Arc<str>>,
+    pub sid: Option<Sid>,
+    /// Whether anybody reads the access line.
+    pub log: bool,
     pub reason: String,
     host: String,
     path: String,
+    https: bool,
     client: Option<IpAddr>,
 }
 
@@ -46,26 +50,27 @@ pub(super) async fn handle(
     admitted: bool,
 ) -> Response<Body> {
     let now = gateway.clock.now();
-    let log = access_log::enabled();
     let method = request.method().clone();
     let mut story = Story {
         request_id: RequestId::new(&*gateway.random),
         outcome: Outcome::Failed,
         route: None,
         sid: None,
+        log: access_log::enabled(),
         reason: String::new(),
         host: String::new(),
         path: String::new(),
+        https: connection.tls,
         client: connection.peer.map(|peer| peer.ip()),
     };
     gateway.metrics.in_flight.inc();
-    let mut answer = run(gateway, request, connection, admitted, &mut story, log, now).await;
+    let mut answer = run(gateway, request, connection, admitted, &mut story, now).await;
     gateway.metrics.in_flight.dec();
     caching::add_hsts(answer.headers_mut(), &gateway.network, story.https);
 
     let duration = gateway.clock.now().since(now);
     gateway.metrics.request(story.outcome, answer.status().as_u16(), duration);
-    if log {
+    if story.log {
         access_log::write(&Line {
             request_id: &story.request_id,
             method: method.as_str(),
@@ -75,7 +80,7 @@ pub(super) async fn handle(
             outcome: story.outcome,
             client: &Address(story.client),
             route: story.route,
-            sid: story.sid.as_deref(),
+            sid: story.sid.as_ref().map(Sid::as_str),
             duration,
             reason: &story.reason,
         });
@@ -89,7 +94,6 @@ async fn run(
     connection: &Connection,
     admitted: bool,
     story: &mut Story,
-    log: bool,
     now: Timestamp,
 ) -> Response<Body> {
     let upgrade = hyper::upgrade::on(&mut request);
@@ -97,12 +101,14 @@ async fn run(
     let client = match ClientRequest::read(parts, connection, &gateway.network, story.request_id.clone()) {
         Ok(client) => client,
         Err(rejected) => {
+            story.https |= rejected.https;
             story.ends(Outcome::Refused, rejected.error.to_string());
             return rejected.answer();
         }
     };
     story.client = Some(client.address);
-    if log {
+    story.https |= client.origin.https;
+    if story.log {
         story.host.push_str(&client.origin.host);
         story.path.push_str(client.path.as_str());
     }
@@ -194,7 +200,7 @@ fn refuse(client: &ClientRequest, refusal: &Refusal, story: &mut Story) -> Respo
     };
     audit::write(Event::AccessDenied, Record {
         request_id: Some(&client.request_id),
-        sid: story.sid.as_deref(),
+        sid: story.sid.as_ref().map(Sid::as_str),
         address: Some(&client.address),
         reason: Some(&story.reason),
         ..Record::default()

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use arc_swap::ArcSwap;
 use http::{Request, Response};
 use hyper::body::Incoming;
+use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
 use crate::base::{Clock, Random};
@@ -23,6 +24,9 @@ use crate::web::{Body, Connection, CookieSettings, Network};
 
 mod forward;
 mod handle;
+mod to_https;
+
+pub use to_https::ToHttps;
 
 /// Everything that one request needs: an immutable snapshot.
 #[derive(Debug)]
@@ -47,6 +51,8 @@ pub struct Gateway {
     pub limits: LimitSettings,
     /// WebSockets under way.
     pub tunnels: Tunnels,
+    /// Set when the process is going away: tunnels close.
+    pub closing: CancellationToken,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The time.

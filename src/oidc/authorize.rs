@@ -105,3 +105,27 @@ pub const PROTOCOL_PARAMETERS: [&str; 14] = [
     "scope",
     "state",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{SystemRandom, Timestamp};
+    use crate::oidc::tests::settings;
+
+    /// LOGIN-22: protocol parameters keep the gateway's values, even if the configuration were to name them.
+    #[test]
+    fn protocol_parameters_are_not_replaced() {
+        let mut settings = settings("https://id.example.com");
+        settings.authorize_params = PROTOCOL_PARAMETERS.map(|name| (name.to_owned(), "evil".to_owned())).into();
+        let document = serde_json::json!({
+            "issuer": "https://id.example.com", "authorization_endpoint": "https://id.example.com/authorize",
+            "token_endpoint": "https://id.example.com/token", "jwks_uri": "https://id.example.com/jwks",
+        });
+        let metadata = Metadata::parse(document.to_string().as_bytes(), &settings.issuer, false).unwrap();
+        let now = Timestamp::from_unix_seconds(0);
+        let attempt = LoginAttempt::new(&settings, "/".to_owned(), Asked::default(), now, &SystemRandom);
+        let url = url(&settings, &metadata, &attempt).unwrap();
+        assert!(!url.as_str().contains("evil"), "{url}");
+        assert_eq!(url.query_pairs().count(), 8);
+    }
+}

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use oauth2::basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse};
 use oauth2::{
-    AccessToken, AuthType, ClientId, ClientSecret, HttpRequest, HttpResponse, RefreshToken, RequestTokenError, Scope,
+    AccessToken, AsyncHttpClient, AuthType, ClientId, ClientSecret, HttpRequest, HttpResponse, RefreshToken, RequestTokenError, Scope,
     StandardRevocableToken,
 };
 use serde::{Deserialize, Serialize, Serializer};
@@ -72,16 +72,22 @@ pub(super) fn auth_type(configured: ClientAuth, metadata: &Metadata) -> Result<A
 }
 
 /// Carries the crate's requests to `url`, the one that has been checked.
-pub(super) fn transport<'c>(
-    client: &'c ProviderClient,
-    endpoint: Endpoint,
-    url: &'c Url,
-    wanted: Wanted,
-) -> impl Fn(HttpRequest) -> Pin<Box<dyn Future<Output = Result<HttpResponse, ProviderError>> + Send + 'c>> + Sync + 'c
-{
-    move |request| {
+///
+/// A type of its own and not a closure: a task that is spawned has to be `Send`, and of a closure the compiler cannot tell.
+pub(super) struct Transport<'a> {
+    pub(super) client: &'a ProviderClient,
+    pub(super) endpoint: Endpoint,
+    pub(super) url: &'a Url,
+    pub(super) wanted: Wanted,
+}
+
+impl<'c> AsyncHttpClient<'c> for Transport<'_> {
+    type Error = ProviderError;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, ProviderError>> + Send + 'c>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(async move {
-            let answer = client.call(endpoint, url, request, wanted).await?;
+            let answer = self.client.call(self.endpoint, self.url, request, self.wanted).await?;
             Ok(HttpResponse::new(answer.body.expose().clone()))
         })
     }

@@ -20,12 +20,7 @@ use super::settings::LimitSettings;
 use super::shutdown::Shutdown;
 use crate::web::client::Connection;
 
-pub(super) async fn run<S: Service>(
-    listener: &Listener,
-    service: Arc<S>,
-    limits: LimitSettings,
-    shutdown: Shutdown,
-) {
+pub(super) async fn run<S: Service>(listener: &Listener, service: Arc<S>, limits: LimitSettings, shutdown: Shutdown) {
     let drain_time = limits.drain_time;
     let front = Front {
         protocols: Arc::new(Protocols::new(limits)),

@@ -151,4 +151,3 @@ fn broken(error: hyper::Error) -> BodyError {
     }
     BodyError::Gone(error)
 }
-

@@ -4,7 +4,7 @@ use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -74,14 +74,14 @@ impl<S> Guarded<S> {
 
     /// Whether `deadline` has passed; if not, this task is woken no later than then.
     fn passed(&mut self, cx: &mut Context<'_>, deadline: Instant) -> bool {
-        if self.armed && !self.alarm.is_elapsed() && self.alarm.deadline() <= deadline {
-            return false;
-        }
         if deadline <= Instant::now() {
             return true;
         }
-        self.alarm.as_mut().reset(deadline);
-        self.armed = true;
+        if !self.armed || self.alarm.is_elapsed() || self.alarm.deadline() > deadline {
+            self.alarm.as_mut().reset(deadline);
+            self.armed = true;
+        }
+        // Also when it was armed before: a tunnel lives in another task than its handshake did.
         self.alarm.as_mut().poll(cx).is_ready()
     }
 
@@ -91,6 +91,7 @@ impl<S> Guarded<S> {
         if let Some(since) = self.head_since {
             return self.passed(cx, since + self.header_time);
         }
+        // What is armed already wakes this task in time to look again.
         if !framing.at_rest() || (self.armed && !self.alarm.is_elapsed()) {
             return false;
         }
@@ -247,8 +248,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.linger == Linger::Before {
-            ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
-            let at_rest = this.ahead.is_empty() && this.framing.as_ref().is_none_or(|it| it.at_rest() || it.is_tunnel());
+            match Pin::new(&mut this.io).poll_shutdown(cx) {
+                Poll::Ready(result) => result?,
+                // TLS has a last word, and a client that does not read it.
+                Poll::Pending => return this.stalled(cx).map_ok(drop),
+            }
+            let at_rest =
+                this.ahead.is_empty() && this.framing.as_ref().is_none_or(|it| it.at_rest() || it.is_tunnel());
             if at_rest && this.stopped.is_none() {
                 return Poll::Ready(Ok(()));
             }

@@ -62,12 +62,16 @@ impl fmt::Debug for Session {
 pub struct Tokens {
     /// For the provider's own endpoints and for routes that ask for it.
     pub access_token: Secret<String>,
+    /// When it was given.
+    pub access_token_obtained: Timestamp,
     /// When it ends.
     pub access_token_expires: Timestamp,
     /// For the token endpoint alone, one flight at a time.
     pub refresh_token: Option<Secret<String>>,
     /// The last one, as the hint at logout.
     pub id_token: Secret<String>,
+    /// Of the login: a refreshed ID token may repeat this one and no other (OpenID Connect Core section 12.2).
+    pub nonce: Option<Secret<String>>,
 }
 
 impl fmt::Debug for Tokens {
@@ -153,9 +157,11 @@ mod tests {
     fn debug_shows_no_token_and_no_claim() {
         let tokens = Tokens {
             access_token: Secret::new("canary-access".into()),
+            access_token_obtained: Timestamp::default(),
             access_token_expires: Timestamp::default(),
             refresh_token: Some(Secret::new("canary-refresh".into())),
             id_token: Secret::new("canary-id".into()),
+            nonce: Some(Secret::new("canary-nonce".into())),
         };
         let new = NewSession {
             provider: "corp".into(),

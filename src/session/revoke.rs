@@ -59,8 +59,8 @@ impl Sessions {
         loop {
             let page = self.store.scan_members(index, cursor.as_deref()).await?;
             let members: Vec<Member> = page.members.into_iter().filter(&covered).collect();
-            let mut ended = futures_util::stream::iter(&members)
-                .map(|member| async move {
+            let mut ended = futures_util::stream::iter(members.clone())
+                .map(|member: Member| async move {
                     let removed = self.store.delete_session(&member.key).await?;
                     if let Some(removed) = &removed {
                         self.forget_removed(&member.key, removed).await;

@@ -24,7 +24,6 @@ use crate::web::headers;
 use crate::web::owned::Owned;
 
 /// What an answer's body needs of its upstream.
-#[derive(Clone)]
 pub(super) struct Reader {
     pub(super) name: Arc<str>,
     pub(super) pool: Arc<Pool>,
@@ -64,7 +63,7 @@ pub(super) fn pass_on(
     channel: Channel,
     progress: Option<Arc<Progress>>,
     tainted: bool,
-    reader: &Reader,
+    reader: &Arc<Reader>,
 ) -> Response<Body> {
     let reusable = !tainted && response.version() == Version::HTTP_11 && may_be_shared(response.headers());
     headers::remove_hop_by_hop(response.headers_mut());
@@ -78,7 +77,7 @@ pub(super) fn pass_on(
             idle: reader.idle,
             since: None,
             alarm: None,
-            reader: reader.clone(),
+            reader: Arc::clone(reader),
             incoming,
         };
         if body.incoming.is_end_stream() {
@@ -118,7 +117,7 @@ struct AnswerBody {
     idle: Option<Duration>,
     since: Option<Instant>,
     alarm: Option<Pin<Box<Sleep>>>,
-    reader: Reader,
+    reader: Arc<Reader>,
 }
 
 impl AnswerBody {

@@ -34,7 +34,7 @@ pub(super) struct Progress {
 
 impl Outgoing {
     /// With no record of progress when there is nothing to send.
-    pub(super) fn new(body: Body, owned: Arc<Owned>) -> (Self, Option<Arc<Progress>>) {
+    pub(super) fn new(body: Body, owned: &Arc<Owned>) -> (Self, Option<Arc<Progress>>) {
         let progress = (!body.is_end_stream()).then(|| {
             Arc::new(Progress {
                 begun: Instant::now(),
@@ -43,7 +43,7 @@ impl Outgoing {
                 done: AtomicBool::new(false),
             })
         });
-        (Self { body, moving: progress.clone().map(|progress| (progress, owned)) }, progress)
+        (Self { body, moving: progress.clone().map(|progress| (progress, Arc::clone(owned))) }, progress)
     }
 
     /// No body.

@@ -35,8 +35,8 @@ pub(super) struct Pool {
 impl Pool {
     pub(super) fn new(settings: &UpstreamSettings) -> Result<Arc<Self>, UpstreamError> {
         let name = Arc::clone(&settings.name);
-        let connector = Connector::new(settings)
-            .map_err(|why| UpstreamError::Settings { upstream: Arc::clone(&name), why })?;
+        let connector =
+            Connector::new(settings).map_err(|why| UpstreamError::Settings { upstream: Arc::clone(&name), why })?;
         let metrics = Arc::new(Metrics::default());
         let speaks = match settings.target {
             Target::Https { .. } => UNKNOWN,

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
+    UPGRADE,
 };
 use http::uri::PathAndQuery;
-use http::{Extensions, Method, Request, Uri, Version};
+use http::{Method, Request, Uri, Version};
 use http_body::Body as _;
 
 use super::outgoing::Outgoing;
@@ -143,7 +144,6 @@ fn assemble(method: Method, uri: Uri, headers: HeaderMap, body: Outgoing, versio
     *request.uri_mut() = uri;
     *request.headers_mut() = headers;
     *request.version_mut() = version;
-    *request.extensions_mut() = Extensions::new();
     request
 }
 

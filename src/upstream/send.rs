@@ -21,7 +21,7 @@ use crate::web::owned::Owned;
 pub struct Upstream {
     pub(super) name: Arc<str>,
     pub(super) pool: Arc<Pool>,
-    reader: Reader,
+    reader: Arc<Reader>,
     /// `None`: the one that the browser sees.
     host: Option<HeaderValue>,
     https: bool,
@@ -60,7 +60,7 @@ impl Upstream {
         };
         let host = host.map(HeaderValue::try_from).transpose().map_err(bad)?;
         let name = Arc::clone(&settings.name);
-        let reader = Reader { name: Arc::clone(&name), pool: Arc::clone(&pool), owned, idle: settings.idle };
+        let reader = Arc::new(Reader { name: Arc::clone(&name), pool: Arc::clone(&pool), owned, idle: settings.idle });
         let https = matches!(settings.target, Target::Https { .. });
         Ok(Self { name, pool, reader, host, https, response: settings.response })
     }
@@ -69,6 +69,12 @@ impl Upstream {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// How long a tunnel to it may lie still.
+    #[must_use]
+    pub fn idle(&self) -> Option<std::time::Duration> {
+        self.reader.idle
     }
 
     /// What its connections do.
@@ -141,9 +147,8 @@ impl Upstream {
     ) -> Result<(Request<Outgoing>, Option<Arc<Progress>>), UpstreamError> {
         let host = self.host.clone().unwrap_or_else(|| request.public.clone());
         let mut progress = None;
-        let owned = Arc::clone(&self.reader.owned);
         let wrap = |body: Body| {
-            let (outgoing, moving) = Outgoing::new(body, owned);
+            let (outgoing, moving) = Outgoing::new(body, &self.reader.owned);
             progress = moving;
             outgoing
         };
@@ -156,7 +161,7 @@ impl Upstream {
         Ok((message, progress))
     }
 
-    pub(super) fn reader(&self) -> &Reader {
+    pub(super) fn reader(&self) -> &Arc<Reader> {
         &self.reader
     }
 
@@ -190,8 +195,12 @@ impl std::fmt::Debug for Upstream {
 /// The authority of a target as a `Host` says it: without the port that its scheme implies.
 fn target_authority(target: &Target) -> String {
     match target {
-        Target::Http { host, port: 80 } | Target::H2c { host, port: 80 } | Target::Https { host, port: 443 } => host.clone(),
-        Target::Http { host, port } | Target::H2c { host, port } | Target::Https { host, port } => format!("{host}:{port}"),
+        Target::Http { host, port: 80 } | Target::H2c { host, port: 80 } | Target::Https { host, port: 443 } => {
+            host.clone()
+        }
+        Target::Http { host, port } | Target::H2c { host, port } | Target::Https { host, port } => {
+            format!("{host}:{port}")
+        }
         Target::Unix(_) => "localhost".to_owned(),
     }
 }

@@ -108,22 +108,21 @@ pub async fn tunnel(
             result = &mut up => match result {
                 // The client has ended its side: the upstream may still speak.
                 Ok(()) => tokio::select! {
-                    ended = &mut down => ended,
-                    () = movement.stopped(Some(HALF_CLOSED)) => Ok(None),
+                    ended = &mut down => ended.map(|ended| ended.or_both()),
+                    () = movement.stopped(Some(HALF_CLOSED)) => Ok(Ended::Over),
                 },
                 Err(error) => Err(error),
             },
-            () = movement.stopped(idle) => Ok(None),
+            () = movement.stopped(idle) => Ok(Ended::Over),
         };
         match ended {
-            Ok(Some(code)) => closed.code = Some(code),
-            Ok(None) => {
-                // The upstream has ended its side: the client may still speak.
-                tokio::select! {
-                    _ = &mut up => {}
-                    () = movement.stopped(Some(HALF_CLOSED)) => {}
-                }
-            }
+            Ok(Ended::ByUs(code)) => closed.code = Some(code),
+            Ok(Ended::Over) => {}
+            // The upstream has ended its side: the client may still speak.
+            Ok(Ended::Upstream) => tokio::select! {
+                _ = &mut up => {}
+                () = movement.stopped(Some(HALF_CLOSED)) => {}
+            },
             Err(error) => tracing::debug!(%error, "a tunnel broke"),
         }
     }
@@ -136,6 +135,23 @@ pub async fn tunnel(
     closed
 }
 
+/// How a direction, or the tunnel, came to its end.
+enum Ended {
+    ByUs(CloseCode),
+    Upstream,
+    Over,
+}
+
+impl Ended {
+    /// After the client has ended its side already.
+    fn or_both(self) -> Self {
+        match self {
+            Self::Upstream => Self::Over,
+            other => other,
+        }
+    }
+}
+
 /// From the upstream to the client.
 struct Down<R, W> {
     from: ReadHalf<R>,
@@ -145,12 +161,11 @@ struct Down<R, W> {
 }
 
 impl<R: AsyncRead, W: AsyncWrite> Down<R, W> {
-    /// `None` when the upstream has ended its side, else why we ended the tunnel.
     async fn run(
         &mut self,
         mut end: std::pin::Pin<&mut (impl Future<Output = CloseCode> + Send)>,
         movement: &Movement,
-    ) -> io::Result<Option<CloseCode>> {
+    ) -> io::Result<Ended> {
         let mut buffer = vec![0; BUFFER];
         let code = loop {
             let read = tokio::select! {
@@ -161,7 +176,7 @@ impl<R: AsyncRead, W: AsyncWrite> Down<R, W> {
             movement.mark();
             let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else {
                 self.to.shutdown().await?;
-                return Ok(None);
+                return Ok(Ended::Upstream);
             };
             self.frames.follow(bytes);
             if let Some(code) = self.write(bytes, &mut end, movement).await? {
@@ -170,7 +185,7 @@ impl<R: AsyncRead, W: AsyncWrite> Down<R, W> {
         };
         // A client that does not read gets no Close frame, and no more of our time.
         let _ = timeout(FINISH, self.close(code, &mut buffer)).await;
-        Ok(Some(code))
+        Ok(Ended::ByUs(code))
     }
 
     /// Writes all of `bytes`; says so when the end came meanwhile, and does not wait for ever then.

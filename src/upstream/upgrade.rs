@@ -4,7 +4,8 @@ use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
 };
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
@@ -88,7 +89,10 @@ impl Upstream {
 fn is_valid(fields: &HeaderMap, expected: &str) -> bool {
     let has = |name, token: &str| {
         fields.get_all(name).iter().any(|value: &HeaderValue| {
-            value.as_bytes().split(|&byte| byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+            value
+                .as_bytes()
+                .split(|&byte| byte == b',')
+                .any(|part| part.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
         })
     };
     let mut accepts = fields.get_all(SEC_WEBSOCKET_ACCEPT).iter();

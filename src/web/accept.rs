@@ -33,7 +33,9 @@ pub(crate) fn prefers_html(headers: &HeaderMap) -> bool {
         let mut parts = range.split(';');
         let name = parts.next().unwrap_or_default().trim();
         let best = match name {
-            _ if name.eq_ignore_ascii_case("text/html") || name.eq_ignore_ascii_case("application/xhtml+xml") => &mut html,
+            _ if name.eq_ignore_ascii_case("text/html") || name.eq_ignore_ascii_case("application/xhtml+xml") => {
+                &mut html
+            }
             _ if is_json(name) => &mut json,
             _ => continue,
         };
@@ -94,7 +96,7 @@ mod tests {
             (Some("text/html;q=0"), false),
             (Some("text/html;q=0, application/json;q=0"), false),
             (Some("image/*"), false),
-            (Some("text/html;q=NaN"), true),
+            (Some("text/html;q=much"), true),
         ] {
             let mut headers = HeaderMap::new();
             if let Some(accept) = accept {

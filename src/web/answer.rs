@@ -1,6 +1,8 @@
 //! Every answer that the gateway makes itself: none is ever stored by a cache, none says more than it must.
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{Response, StatusCode};
 use serde::Serialize;
 
@@ -64,7 +66,7 @@ fn mark(headers: &mut HeaderMap) {
 }
 
 const JSON: &str = "application/json";
-static CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const CROSS_ORIGIN_OPENER_POLICY: &str = "cross-origin-opener-policy";
 
 #[cfg(test)]
 pub(crate) mod tests {
@@ -80,6 +82,7 @@ pub(crate) mod tests {
         RequestId::new(&SeededRandom::new(7))
     }
 
+    #[allow(clippy::disallowed_methods, reason = "limited right here")]
     pub(crate) async fn text(answer: Response<Body>) -> String {
         let bytes = Limited::new(answer.into_body(), 1 << 20).collect().await.unwrap().to_bytes();
         String::from_utf8(bytes.to_vec()).unwrap()
@@ -91,7 +94,9 @@ pub(crate) mod tests {
             json(StatusCode::OK, &serde_json::json!({ "a": 1 })),
             redirect_303("/a"),
             page(StatusCode::OK, "Signed out", maud::html! { p { "Bye." } }),
-            Page::new(StatusCode::OK, "Sign out?", maud::html! { form {} }).form_goes_to("https://id.example.com").answer(),
+            Page::new(StatusCode::OK, "Sign out?", maud::html! { form {} })
+                .form_goes_to("https://id.example.com")
+                .answer(),
             problem().answer(Format::Html, &request_id()),
             problem().answer(Format::Problem, &request_id()),
         ]
@@ -122,7 +127,10 @@ pub(crate) mod tests {
     #[tokio::test]
     async fn json_is_json() {
         let answer = json(StatusCode::CONFLICT, &serde_json::json!({ "a": 1 }));
-        assert_eq!((answer.status(), &answer.headers()[CONTENT_TYPE]), (StatusCode::CONFLICT, &HeaderValue::from_static(JSON)));
+        assert_eq!(
+            (answer.status(), &answer.headers()[CONTENT_TYPE]),
+            (StatusCode::CONFLICT, &HeaderValue::from_static(JSON))
+        );
         assert_eq!(text(answer).await, r#"{"a":1}"#);
     }
 }

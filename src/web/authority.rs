@@ -35,7 +35,9 @@ impl<'a> Authority<'a> {
             Some(address) => address.strip_suffix(']')?.parse::<std::net::Ipv6Addr>().is_ok(),
             None => {
                 !host.is_empty()
-                    && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~'))
+                    && host
+                        .bytes()
+                        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~'))
             }
         };
         valid.then_some(Self { host, port })
@@ -91,8 +93,8 @@ mod tests {
             assert_eq!(Authority::parse(text), Some(Authority { host, port }), "{text}");
         }
         for text in [
-            "", ":", ":80", "a:", "a:0", "a:65536", "a:+80", "a:80:80", "a b", "a,b", "u@a", "a/b", "a?b", "a#b", "a\\b", "[::1",
-            "::1", "[::1]x", "[::g]", "[]", "a%2eb", "ä",
+            "", ":", ":80", "a:", "a:0", "a:65536", "a:+80", "a:80:80", "a b", "a,b", "u@a", "a/b", "a?b", "a#b",
+            "a\\b", "[::1", "::1", "[::1]x", "[::g]", "[]", "a%2eb", "ä",
         ] {
             assert_eq!(Authority::parse(text), None, "{text}");
         }

@@ -108,6 +108,7 @@ mod tests {
 
     use super::*;
 
+    #[allow(clippy::disallowed_methods, reason = "limited right here")]
     async fn read(body: Body) -> Bytes {
         Limited::new(body, 1024).collect().await.unwrap().to_bytes()
     }

@@ -137,8 +137,11 @@ mod tests {
     #[test]
     fn delivery_networks_are_not_spoken_to() {
         let headers = private(&[
-            ("cdn-cache-control", "max-age=60"), ("cloudflare-cdn-cache-control", "max-age=60"), ("surrogate-control", "max-age=60"),
-            ("x-accel-expires", "60"), ("etag", "\"a\""),
+            ("cdn-cache-control", "max-age=60"),
+            ("cloudflare-cdn-cache-control", "max-age=60"),
+            ("surrogate-control", "max-age=60"),
+            ("x-accel-expires", "60"),
+            ("etag", "\"a\""),
         ]);
         let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();

@@ -6,7 +6,9 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use http::header::{ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONNECTION, COOKIE, EXPECT, HOST, ORIGIN, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONNECTION, COOKIE, EXPECT, HOST, ORIGIN, TRANSFER_ENCODING, UPGRADE,
+};
 use http::request::Parts;
 use http::uri::{PathAndQuery, Scheme};
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
@@ -18,10 +20,10 @@ use super::cookie::Cookies;
 use super::fetch::Fetch;
 use super::forwarded::{self, Chain};
 use super::headers;
+pub use super::network::Network;
 use super::network::peer_address;
 use super::path::CanonicalPath;
 use super::rejected::{Rejected, RequestError};
-pub use super::network::Network;
 pub use super::request_id::RequestId;
 use super::settings::PublicOrigin;
 
@@ -113,15 +115,14 @@ impl ClientRequest {
     ///
     /// When it could be understood in more than one way, or not at all (RFC 9112 section 3, RFC 9113 section 8.3).
     pub fn read(
-        parts: Parts,
+        mut parts: Parts,
         connection: &Connection,
         network: &Network,
         request_id: RequestId,
     ) -> Result<Self, Rejected> {
-        let format = Format::of(&parts.headers);
-        Self::read_parts(parts, connection, network, request_id.clone()).map_err(|error| {
+        Self::read_parts(&mut parts, connection, network, &request_id).map_err(|error| {
             tracing::debug!(%request_id, %error, "request rejected");
-            Rejected { error, format, request_id, https: network.is_https(connection) }
+            Rejected { error, format: Format::of(&parts.headers), request_id, https: network.is_https(connection) }
         })
     }
 
@@ -149,37 +150,40 @@ impl ClientRequest {
         forwarded::forwarded_for(&self.forwarded_for, self.peer)
     }
 
+    /// Takes the headers out of `parts` only when nothing can fail any more.
     fn read_parts(
-        parts: Parts,
+        parts: &mut Parts,
         connection: &Connection,
         network: &Network,
-        request_id: RequestId,
+        request_id: &RequestId,
     ) -> Result<Self, RequestError> {
-        let Parts { method, uri, version, mut headers, extensions, .. } = parts;
-        let (method, upgrade) = read_method(method, version, &headers, &extensions)?;
-        check_framing(version, &headers)?;
-        let expects_continue = read_expectation(version, &headers)?;
-        let path = read_target(&uri, version)?;
+        let (version, headers) = (parts.version, &parts.headers);
+        let (method, upgrade) = read_method(&parts.method, version, headers, &parts.extensions)?;
+        check_framing(version, headers)?;
+        let expects_continue = read_expectation(version, headers)?;
+        let path = read_target(&parts.uri, version)?;
 
         let peer = peer_address(connection);
         let trusted = network.trusts(peer);
         let chain = if trusted {
-            forwarded::read(&headers, peer, |address| network.trusts(address))
+            forwarded::read(headers, peer, |address| network.trusts(address))
         } else {
             Chain { client: peer, hops: Vec::new(), host: None }
         };
-        let own = authority::of_request(&uri, version, &headers)?;
-        let origin = find_origin(&own, &chain, trusted, &path, &headers, network)?;
+        let own = authority::of_request(&parts.uri, version, headers)?;
+        let origin = find_origin(&own, &chain, trusted, &path, headers, network)?;
 
-        let fetch = Fetch::read(&headers, upgrade.is_some());
-        let cookies = Cookies::read(&headers, network.cookies());
-        let authorization = read_authorization(&headers);
-        let takes_trailers = headers::hop_by_hop(&headers).trailers;
-        let preflight =
-            method == Method::OPTIONS && headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+        let fetch = Fetch::read(headers, upgrade.is_some());
+        let cookies = Cookies::read(headers, network.cookies());
+        let authorization = read_authorization(headers);
+        let takes_trailers = headers::hop_by_hop(headers).trailers;
+        let preflight = method == Method::OPTIONS
+            && headers.contains_key(ORIGIN)
+            && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
 
-        let described = trusted.then(|| described_by(&headers)).flatten();
-        let named = headers::named_by_connection(&headers);
+        let described = trusted.then(|| described_by(headers)).flatten();
+        let named = headers::named_by_connection(headers);
+        let mut headers = std::mem::take(&mut parts.headers);
         headers::remove(&mut headers, |name| {
             *name == HOST
                 || *name == COOKIE
@@ -207,8 +211,8 @@ impl ClientRequest {
             expects_continue,
             takes_trailers,
             preflight,
-            request_id,
-            extensions,
+            request_id: request_id.clone(),
+            extensions: std::mem::take(&mut parts.extensions),
         })
     }
 }
@@ -227,15 +231,15 @@ impl fmt::Debug for ClientRequest {
 
 /// CONNECT is for WebSocket over HTTP/2 alone, TRACE for nothing. Upgrades that are not listed are no upgrades.
 fn read_method(
-    method: Method,
+    method: &Method,
     version: Version,
     headers: &HeaderMap,
     extensions: &Extensions,
 ) -> Result<(Method, Option<Upgrade>), RequestError> {
-    if method == Method::TRACE {
+    if *method == Method::TRACE {
         return Err(RequestError::Method);
     }
-    if method == Method::CONNECT {
+    if *method == Method::CONNECT {
         let websocket = extensions.get::<Protocol>().is_some_and(|protocol| protocol.as_str() == "websocket");
         return if version == Version::HTTP_2 && websocket {
             Ok((Method::GET, Some(Upgrade::WebSocketHttp2)))
@@ -243,18 +247,18 @@ fn read_method(
             Err(RequestError::Method)
         };
     }
-    let wanted = method == Method::GET
+    let wanted = *method == Method::GET
         && version == Version::HTTP_11
         && headers::has_token(headers, &UPGRADE, "websocket")
         && headers::has_token(headers, &CONNECTION, "upgrade");
     if !wanted {
-        return Ok((method, None));
+        return Ok((method.clone(), None));
     }
     // RFC 6455 section 4.2.1: a nonce of 16 bytes, in base64, once. Versions are the application's affair.
     let mut keys = headers.get_all(SEC_WEBSOCKET_KEY).iter();
     let one = keys.next().is_some_and(|key| key.len() == 24 && key.as_bytes().ends_with(b"=="));
     if one && keys.next().is_none() && headers.contains_key(SEC_WEBSOCKET_VERSION) {
-        Ok((method, Some(Upgrade::WebSocket)))
+        Ok((Method::GET, Some(Upgrade::WebSocket)))
     } else {
         Err(RequestError::Handshake)
     }
@@ -274,7 +278,9 @@ fn check_framing(version: Version, headers: &HeaderMap) -> Result<(), RequestErr
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
         (None, _) => Ok(()),
-        (Some(coding), None) if version == Version::HTTP_11 && coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        (Some(coding), None) if version == Version::HTTP_11 && coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {
+            Ok(())
+        }
         _ => Err(RequestError::TransferCoding),
     }
 }
@@ -325,8 +331,10 @@ fn find_origin(
     // A proxy that asks for forward-auth by our inner name tells the outer one in the URL that it describes.
     if trusted && forwarded.is_none() && path.is_below(network.endpoints()) {
         let described = headers.get(X_ORIGINAL_URL).and_then(|url| url.to_str().ok()?.parse::<Uri>().ok());
-        if let Some(origin) =
-            described.as_ref().and_then(Uri::authority).and_then(|host| network.origin_at(&Authority::parse(host.as_str())?))
+        if let Some(origin) = described
+            .as_ref()
+            .and_then(Uri::authority)
+            .and_then(|host| network.origin_at(&Authority::parse(host.as_str())?))
         {
             return Ok(Arc::clone(origin));
         }

@@ -118,7 +118,8 @@ impl Cookies {
         let Some(at) = piece.iter().position(|&byte| byte == b'=') else { return };
         let (name, value) = piece.split_at(at);
         let value = value.get(1..).unwrap_or_default();
-        let (Ok(name), Ok(value)) = (std::str::from_utf8(name.trim_ascii()), std::str::from_utf8(value.trim_ascii())) else {
+        let (Ok(name), Ok(value)) = (std::str::from_utf8(name.trim_ascii()), std::str::from_utf8(value.trim_ascii()))
+        else {
             return;
         };
         if name == settings.name {
@@ -225,7 +226,9 @@ mod tests {
 
     #[test]
     fn our_other_cookies_by_exact_name() {
-        let cookies = read(&[b"__Host-vestibule-login-b=2; __Host-vestibule-login-a=1; __Host-vestibule-loop=3; __HOST-vestibule-loop=4"]);
+        let cookies = read(&[
+            b"__Host-vestibule-login-b=2; __Host-vestibule-login-a=1; __Host-vestibule-loop=3; __HOST-vestibule-loop=4",
+        ]);
         assert_eq!(cookies.ours("__Host-vestibule-loop"), Some("3"));
         assert_eq!(cookies.ours("__Host-vestibule-return"), None);
         let attempts: Vec<_> = cookies.ours_with_prefix("__Host-vestibule-login-").collect();

@@ -38,7 +38,6 @@ impl Reason {
             Self::NoEvidence => "no_evidence",
         }
     }
-
 }
 
 /// The sentence in the answer.
@@ -111,10 +110,23 @@ mod tests {
     fn fetch_metadata_decides() {
         for site in ["same-origin", "same-site", "cross-site", "none", "new-word", "", "SAME-ORIGIN"] {
             for (mode, dest) in [
-                ("navigate", "document"), ("navigate", "iframe"), ("navigate", "object"), ("cors", "empty"), ("no-cors", "image"),
-                ("no-cors", "empty"), ("same-origin", "empty"),
+                ("navigate", "document"),
+                ("navigate", "iframe"),
+                ("navigate", "object"),
+                ("cors", "empty"),
+                ("no-cors", "image"),
+                ("no-cors", "empty"),
+                ("same-origin", "empty"),
             ] {
-                for method in [Method::GET, Method::HEAD, Method::OPTIONS, Method::POST, Method::PUT, Method::DELETE, Method::TRACE] {
+                for method in [
+                    Method::GET,
+                    Method::HEAD,
+                    Method::OPTIONS,
+                    Method::POST,
+                    Method::PUT,
+                    Method::DELETE,
+                    Method::TRACE,
+                ] {
                     let friendly = matches!(site, "same-origin" | "none");
                     let safe = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
                     let allow = friendly || safe && mode == "navigate" && dest != "object";
@@ -130,8 +142,18 @@ mod tests {
     fn listed_origins_may() {
         let cross = ("sec-fetch-site", "same-site");
         assert_eq!(judge(&Method::POST, false, &[cross, ("origin", SPA)]), Verdict::Allow);
-        for other in ["https://spa.example.com:444", "http://spa.example.com", "https://SPA.example.com", "null", "https://spa.example.com.evil"] {
-            assert_eq!(judge(&Method::POST, false, &[cross, ("origin", other)]), Verdict::Refuse(Reason::CrossSite), "{other}");
+        for other in [
+            "https://spa.example.com:444",
+            "http://spa.example.com",
+            "https://SPA.example.com",
+            "null",
+            "https://spa.example.com.evil",
+        ] {
+            assert_eq!(
+                judge(&Method::POST, false, &[cross, ("origin", other)]),
+                Verdict::Refuse(Reason::CrossSite),
+                "{other}"
+            );
         }
         // A cross-site page cannot claim our own origin; were it so, the metadata win.
         assert_eq!(judge(&Method::POST, false, &[cross, ("origin", OWN)]), Verdict::Refuse(Reason::CrossSite));
@@ -157,7 +179,10 @@ mod tests {
             assert_eq!(judge(&Method::POST, false, fields), verdict, "{fields:?}");
         }
         assert_eq!(judge(&Method::GET, false, &[]), Verdict::Allow);
-        assert_eq!(judge(&Method::GET, false, &[("origin", "https://evil.example")]), Verdict::Refuse(Reason::ForeignOrigin));
+        assert_eq!(
+            judge(&Method::GET, false, &[("origin", "https://evil.example")]),
+            Verdict::Refuse(Reason::ForeignOrigin)
+        );
     }
 
     /// CSRF-04: WebSocket handshakes go by `Origin`, in HTTP/1.1 and HTTP/2 alike.
@@ -166,8 +191,14 @@ mod tests {
         for (fields, verdict) in [
             (&[("origin", OWN), ("sec-fetch-site", "same-origin")][..], Verdict::Allow),
             (&[("origin", SPA), ("sec-fetch-site", "same-site")], Verdict::Allow),
-            (&[("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")], Verdict::Refuse(Reason::ForeignOrigin)),
-            (&[("origin", "https://evil.example"), ("sec-fetch-site", "same-origin")], Verdict::Refuse(Reason::ForeignOrigin)),
+            (
+                &[("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")],
+                Verdict::Refuse(Reason::ForeignOrigin),
+            ),
+            (
+                &[("origin", "https://evil.example"), ("sec-fetch-site", "same-origin")],
+                Verdict::Refuse(Reason::ForeignOrigin),
+            ),
             (&[("origin", "null")], Verdict::Refuse(Reason::OpaqueOrigin)),
             (&[], Verdict::Refuse(Reason::NoEvidence)),
         ] {

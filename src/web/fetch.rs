@@ -58,7 +58,12 @@ impl Fetch {
         };
         let site = text(headers, &SEC_FETCH_SITE);
         Self {
-            plain: !upgrade && !custom && dest.is_none() && site.is_none() && !headers.contains_key(&SEC_FETCH_MODE) && !is_grpc(headers),
+            plain: !upgrade
+                && !custom
+                && dest.is_none()
+                && site.is_none()
+                && !headers.contains_key(&SEC_FETCH_MODE)
+                && !is_grpc(headers),
             site: site.map(|site| match site {
                 "same-origin" => Site::SameOrigin,
                 "same-site" => Site::SameSite,

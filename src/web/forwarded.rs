@@ -141,16 +141,18 @@ fn value(text: &str) -> Option<(String, &str)> {
 /// The members of a comma-separated field, from right to left. What is not text is a member that says nothing.
 fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let fields: Vec<&HeaderValue> = headers.get_all(name).iter().collect();
-    fields.into_iter().rev().flat_map(|field| field.to_str().unwrap_or_default().rsplit(',').map(|entry| entry.trim_matches(OWS)))
+    fields
+        .into_iter()
+        .rev()
+        .flat_map(|field| field.to_str().unwrap_or_default().rsplit(',').map(|entry| entry.trim_matches(OWS)))
 }
 
 /// An address with or without a port: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`.
 fn node_address(text: &str) -> Option<IpAddr> {
-    let address = text
-        .parse::<IpAddr>()
-        .ok()
-        .or_else(|| text.parse::<SocketAddr>().ok().map(|socket| socket.ip()))
-        .or_else(|| text.strip_prefix('[')?.strip_suffix(']')?.parse::<std::net::Ipv6Addr>().ok().map(IpAddr::V6))?;
+    let address =
+        text.parse::<IpAddr>().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|socket| socket.ip())).or_else(
+            || text.strip_prefix('[')?.strip_suffix(']')?.parse::<std::net::Ipv6Addr>().ok().map(IpAddr::V6),
+        )?;
     Some(address.to_canonical())
 }
 
@@ -230,7 +232,10 @@ mod tests {
     #[test]
     fn the_host_is_the_outermost_trusted_proxys() {
         for (fields, host) in [
-            (&[("forwarded", "for=6.6.6.6;host=evil, for=198.51.100.7;host=app, for=10.2.2.2;host=inner")][..], Some("app")),
+            (
+                &[("forwarded", "for=6.6.6.6;host=evil, for=198.51.100.7;host=app, for=10.2.2.2;host=inner")][..],
+                Some("app"),
+            ),
             (&[("forwarded", "for=198.51.100.7, for=10.2.2.2;host=\"app:8443\"")], Some("app:8443")),
             (&[("forwarded", "for=198.51.100.7"), ("x-forwarded-host", "evil")], None),
             (&[("x-forwarded-host", "evil, app")], Some("app")),

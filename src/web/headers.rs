@@ -1,8 +1,8 @@
 //! Which fields may travel: hop-by-hop ones end here (RFC 9110 section 7.6.1), and only the gateway speaks under its names.
 
 use http::header::{
-    CONNECTION, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE, TRANSFER_ENCODING,
-    UPGRADE,
+    CONNECTION, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE,
+    TRANSFER_ENCODING, UPGRADE,
 };
 
 pub use super::caching::{add_hsts, add_vary, make_private};
@@ -53,7 +53,10 @@ pub fn strip_response(headers: &mut HeaderMap, cookies: &CookieSettings) {
 /// identity, forwarding, and what changes how the head was meant (RFC 9110 section 6.5.1).
 pub fn strip_trailers(trailers: &mut HeaderMap, owned: &Owned) {
     remove(trailers, |name| {
-        is_hop_by_hop(name) || owned.owns(name) || starts_with_any(name, TRAILER_PREFIXES) || TRAILER_NAMES.contains(&name.as_str())
+        is_hop_by_hop(name)
+            || owned.owns(name)
+            || starts_with_any(name, TRAILER_PREFIXES)
+            || TRAILER_NAMES.contains(&name.as_str())
     });
 }
 
@@ -138,16 +141,54 @@ fn starts_with_any(name: &HeaderName, prefixes: &[&str]) -> bool {
 
 /// Never hop-by-hop, whatever a `Connection` field says of them.
 const END_TO_END: &[&str] = &[
-    "accept", "authorization", "cache-control", "cookie", "date", "etag", "expect", "expires", "host", "location", "origin", "range",
-    "referer", "set-cookie", "trailer", "vary", "via", "www-authenticate",
+    "accept",
+    "authorization",
+    "cache-control",
+    "cookie",
+    "date",
+    "etag",
+    "expect",
+    "expires",
+    "host",
+    "location",
+    "origin",
+    "range",
+    "referer",
+    "set-cookie",
+    "trailer",
+    "vary",
+    "via",
+    "www-authenticate",
 ];
 const END_TO_END_PREFIXES: &[&str] = &["access-control-", "content-", "sec-", "if-"];
 
 /// Not in trailers, beyond what is hop-by-hop or ours.
 const TRAILER_NAMES: &[&str] = &[
-    "age", "authentication-info", "authorization", "cache-control", "clear-site-data", "cookie", "date", "expect", "expires", "host",
-    "location", "max-forwards", "origin", "pragma", "range", "referer", "refresh", "retry-after", "set-cookie",
-    "strict-transport-security", "trailer", "vary", "via", "warning", "www-authenticate",
+    "age",
+    "authentication-info",
+    "authorization",
+    "cache-control",
+    "clear-site-data",
+    "cookie",
+    "date",
+    "expect",
+    "expires",
+    "host",
+    "location",
+    "max-forwards",
+    "origin",
+    "pragma",
+    "range",
+    "referer",
+    "refresh",
+    "retry-after",
+    "set-cookie",
+    "strict-transport-security",
+    "trailer",
+    "vary",
+    "via",
+    "warning",
+    "www-authenticate",
 ];
 const TRAILER_PREFIXES: &[&str] = &["access-control-", "content-", "if-", "sec-"];
 
@@ -176,9 +217,19 @@ mod tests {
     #[test]
     fn hop_by_hop_fields_end_here() {
         let mut headers = map(&[
-            ("connection", "close, X-Foo"), ("connection", "keep-alive"), ("x-foo", "1"), ("x-bar", "1"), ("keep-alive", "timeout=5"),
-            ("proxy-connection", "close"), ("te", "gzip;q=0.5, trailers"), ("transfer-encoding", "chunked"), ("upgrade", "h2c"),
-            ("proxy-authorization", "x"), ("proxy-authenticate", "x"), ("proxy-authentication-info", "x"), ("http2-settings", "AAA"),
+            ("connection", "close, X-Foo"),
+            ("connection", "keep-alive"),
+            ("x-foo", "1"),
+            ("x-bar", "1"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "close"),
+            ("te", "gzip;q=0.5, trailers"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("proxy-authorization", "x"),
+            ("proxy-authenticate", "x"),
+            ("proxy-authentication-info", "x"),
+            ("http2-settings", "AAA"),
             ("trailer", "x-sum"),
         ]);
         assert_eq!(remove_hop_by_hop(&mut headers), HopByHop { trailers: true });
@@ -188,7 +239,14 @@ mod tests {
     /// ID-03: `Connection` cannot take away what decisions hang on.
     #[test]
     fn connection_cannot_name_protected_fields() {
-        let fields = [("authorization", "a"), ("cookie", "b"), ("host", "c"), ("origin", "d"), ("sec-fetch-site", "e"), ("content-type", "f")];
+        let fields = [
+            ("authorization", "a"),
+            ("cookie", "b"),
+            ("host", "c"),
+            ("origin", "d"),
+            ("sec-fetch-site", "e"),
+            ("content-type", "f"),
+        ];
         let mut headers = map(&fields);
         for (name, _) in fields {
             headers.append(CONNECTION, HeaderValue::from_static(name));
@@ -202,8 +260,14 @@ mod tests {
     fn our_names_are_removed_from_requests() {
         let owned = Owned::new(["X-Team"]);
         let mut headers = map(&[
-            ("x-vestibule-identity", "forged"), ("X_Vestibule_Identity", "forged"), ("x-team", "a"), ("x-team", "b"), ("x_team_", "c"),
-            ("x-forwarded-for", "6.6.6.6"), ("accept", "*/*"), ("x-request-id", "1"),
+            ("x-vestibule-identity", "forged"),
+            ("X_Vestibule_Identity", "forged"),
+            ("x-team", "a"),
+            ("x-team", "b"),
+            ("x_team_", "c"),
+            ("x-forwarded-for", "6.6.6.6"),
+            ("accept", "*/*"),
+            ("x-request-id", "1"),
         ]);
         strip_request(&mut headers, &owned);
         assert_eq!(names(&headers), ["accept", "x-request-id"]);
@@ -214,10 +278,27 @@ mod tests {
     fn trailers_carry_no_meaning() {
         let owned = Owned::new(["X-Identity"]);
         let mut trailers = map(&[
-            ("x-identity", "forged"), ("x_identity", "forged"), ("authorization", "x"), ("cookie", "x"), ("set-cookie", "x"), ("location", "x"),
-            ("host", "x"), ("content-length", "1"), ("transfer-encoding", "chunked"), ("x-forwarded-for", "x"), ("forwarded", "x"),
-            ("connection", "x"), ("te", "x"), ("trailer", "x"), ("content-type", "x"), ("cache-control", "x"), ("x-vestibule-a", "x"),
-            ("grpc-status", "0"), ("grpc-message", "ok"), ("x-checksum", "1"), ("server-timing", "a"),
+            ("x-identity", "forged"),
+            ("x_identity", "forged"),
+            ("authorization", "x"),
+            ("cookie", "x"),
+            ("set-cookie", "x"),
+            ("location", "x"),
+            ("host", "x"),
+            ("content-length", "1"),
+            ("transfer-encoding", "chunked"),
+            ("x-forwarded-for", "x"),
+            ("forwarded", "x"),
+            ("connection", "x"),
+            ("te", "x"),
+            ("trailer", "x"),
+            ("content-type", "x"),
+            ("cache-control", "x"),
+            ("x-vestibule-a", "x"),
+            ("grpc-status", "0"),
+            ("grpc-message", "ok"),
+            ("x-checksum", "1"),
+            ("server-timing", "a"),
         ]);
         strip_trailers(&mut trailers, &owned);
         assert_eq!(names(&trailers), ["grpc-message", "grpc-status", "server-timing", "x-checksum"]);
@@ -226,11 +307,20 @@ mod tests {
     /// SESS-08, HTTP-25: only our `Set-Cookie` lines go; the others stay apart and in order.
     #[test]
     fn upstreams_cannot_touch_our_cookies() {
-        let cookies =
-            CookieSettings { name: "__Host-vestibule".into(), same_site: SameSite::Lax, partitioned: false, secure: true };
+        let cookies = CookieSettings {
+            name: "__Host-vestibule".into(),
+            same_site: SameSite::Lax,
+            partitioned: false,
+            secure: true,
+        };
         let mut headers = map(&[
-            ("set-cookie", "a=1; Path=/"), ("set-cookie", "__Host-vestibule=x; Path=/; Secure"), ("set-cookie", "b=2"),
-            ("set-cookie", "__host-Vestibule-login-1=; Max-Age=0"), ("set-cookie", "a=3"), ("connection", "x-internal"), ("x-internal", "1"),
+            ("set-cookie", "a=1; Path=/"),
+            ("set-cookie", "__Host-vestibule=x; Path=/; Secure"),
+            ("set-cookie", "b=2"),
+            ("set-cookie", "__host-Vestibule-login-1=; Max-Age=0"),
+            ("set-cookie", "a=3"),
+            ("connection", "x-internal"),
+            ("x-internal", "1"),
         ]);
         strip_response(&mut headers, &cookies);
         let lines: Vec<&HeaderValue> = headers.get_all(SET_COOKIE).iter().collect();
@@ -242,8 +332,14 @@ mod tests {
     #[test]
     fn plain_values_are_encoded_or_refused() {
         for (text, value) in [
-            ("Ada Lovelace", "Ada Lovelace"), ("", ""), ("Åsa", "%C3%85sa"), ("100%", "100%25"), ("a\tb\u{7f}", "a%09b%7F"),
-            (" a b ", "%20a b%20"), ("  ", "%20%20"), ("a,\"b\"", "a,\"b\""),
+            ("Ada Lovelace", "Ada Lovelace"),
+            ("", ""),
+            ("Åsa", "%C3%85sa"),
+            ("100%", "100%25"),
+            ("a\tb\u{7f}", "a%09b%7F"),
+            (" a b ", "%20a b%20"),
+            ("  ", "%20%20"),
+            ("a,\"b\"", "a,\"b\""),
         ] {
             assert_eq!(header_value(text).unwrap(), value, "{text:?}");
         }

@@ -88,7 +88,9 @@ impl PublicOrigin {
             Some("") => self.port == self.default_port(),
             Some(port) => {
                 self.port != self.default_port()
-                    && port.strip_prefix(':').is_some_and(|port| !port.starts_with(['0', '+']) && port.parse() == Ok(self.port))
+                    && port
+                        .strip_prefix(':')
+                        .is_some_and(|port| !port.starts_with(['0', '+']) && port.parse() == Ok(self.port))
             }
             None => false,
         }
@@ -172,11 +174,15 @@ mod tests {
         for same in ["app.example.com", "APP.example.com", "app.example.com:443"] {
             assert!(origin.matches_authority(same), "{same}");
         }
-        for other in ["app.example.com:80", "app.example.com.", "xapp.example.com", "app.example.com:", "", "a@app.example.com"] {
+        for other in
+            ["app.example.com:80", "app.example.com.", "xapp.example.com", "app.example.com:", "", "a@app.example.com"]
+        {
             assert!(!origin.matches_authority(other), "{other}");
         }
         assert!(origin.is_origin("https://app.example.com"));
-        for other in ["http://app.example.com", "https://app.example.com:443", "https://app.example.com.evil", "null", ""] {
+        for other in
+            ["http://app.example.com", "https://app.example.com:443", "https://app.example.com.evil", "null", ""]
+        {
             assert!(!origin.is_origin(other), "{other}");
         }
         let odd = PublicOrigin::parse("http://localhost:8080").unwrap();

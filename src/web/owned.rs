@@ -97,12 +97,29 @@ mod tests {
     fn look_alikes_are_owned() {
         let owned = Owned::new(["X-Team_Identity", "Remote-User", "Authorization"]);
         for name in [
-            "x-vestibule-identity", "X_Vestibule_Identity", "x-VESTIBULE.identity", "X-Vestibule-Identity-", "x-vestibule_identity__",
-            "x-team-identity", "X_Team_Identity", "x-team.identity", "remote_user", "REMOTE-USER", "remote-user_",
+            "x-vestibule-identity",
+            "X_Vestibule_Identity",
+            "x-VESTIBULE.identity",
+            "X-Vestibule-Identity-",
+            "x-vestibule_identity__",
+            "x-team-identity",
+            "X_Team_Identity",
+            "x-team.identity",
+            "remote_user",
+            "REMOTE-USER",
+            "remote-user_",
         ] {
             assert!(owns(&owned, name), "{name}");
         }
-        for name in ["x-team-identities", "x-teamidentity", "accept", "x-request-id", "authorization", "user-agent", "x-requested-with"] {
+        for name in [
+            "x-team-identities",
+            "x-teamidentity",
+            "accept",
+            "x-request-id",
+            "authorization",
+            "user-agent",
+            "x-requested-with",
+        ] {
             assert!(!owns(&owned, name), "{name}");
         }
     }
@@ -112,10 +129,28 @@ mod tests {
     fn forwarding_fields_and_overrides_are_owned() {
         let owned = Owned::new([]);
         for name in [
-            "forwarded", "x-forwarded-for", "x-forwarded-user", "x-forwarded-whatever", "x_forwarded_uri", "x-original-url",
-            "x-original-method", "x-rewrite-url", "x_rewrite_url", "x-real-ip", "x-auth-request-email", "client-cert",
-            "client-cert-chain", "client_cert", "x-ssl-client-verify", "x-client-certificate", "proxy", "proxy_",
-            "x-http-method-override", "x-http-method", "x-method-override", "x_method_override",
+            "forwarded",
+            "x-forwarded-for",
+            "x-forwarded-user",
+            "x-forwarded-whatever",
+            "x_forwarded_uri",
+            "x-original-url",
+            "x-original-method",
+            "x-rewrite-url",
+            "x_rewrite_url",
+            "x-real-ip",
+            "x-auth-request-email",
+            "client-cert",
+            "client-cert-chain",
+            "client_cert",
+            "x-ssl-client-verify",
+            "x-client-certificate",
+            "proxy",
+            "proxy_",
+            "x-http-method-override",
+            "x-http-method",
+            "x-method-override",
+            "x_method_override",
         ] {
             assert!(owns(&owned, name), "{name}");
         }

@@ -44,8 +44,15 @@ impl Page {
         self
     }
 
+    /// The page has a form: our own origin learns where it was sent from, other origins learn nothing.
+    #[must_use]
+    pub fn with_form(mut self) -> Self {
+        self.forms.get_or_insert_default();
+        self
+    }
+
     /// The page has a form, and sending it may end at `origin` (`https://id.example.com`) by way of a redirect: browsers
-    /// apply `form-action` to redirects as well. Our own origin learns that the form was ours, other origins learn nothing.
+    /// apply `form-action` to redirects as well.
     #[must_use]
     pub fn form_goes_to(mut self, origin: &str) -> Self {
         let forms = self.forms.get_or_insert_default();
@@ -133,9 +140,8 @@ fn policy(forms: &str, framed_by: &str) -> String {
     )
 }
 
-static STYLE_HASH: LazyLock<String> = LazyLock::new(|| {
-    STANDARD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, STYLE.as_bytes()))
-});
+static STYLE_HASH: LazyLock<String> =
+    LazyLock::new(|| STANDARD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, STYLE.as_bytes())));
 
 static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     HeaderValue::try_from(policy("", "'none'")).unwrap_or(HeaderValue::from_static("default-src 'none'"))
@@ -179,6 +185,10 @@ mod tests {
         assert!(csp(&form).ends_with("form-action 'self' https://id.example.com"));
         assert!(csp(&form).contains("frame-ancestors 'none'"));
         assert_eq!(form.headers()[REFERRER_POLICY], "same-origin");
+
+        let own = Page::new(StatusCode::OK, "Sign out?", html! {}).with_form().answer();
+        assert!(csp(&own).ends_with("form-action 'self'"));
+        assert_eq!(own.headers()[REFERRER_POLICY], "same-origin");
 
         let framed = Page::new(StatusCode::OK, "Signed out", html! {}).framed_by("https://id.example.com").answer();
         assert!(csp(&framed).contains("frame-ancestors https://id.example.com;"));

@@ -183,15 +183,15 @@ fn is_plain(path: &str) -> bool {
 }
 
 fn canonicalize(path: &str) -> Result<(String, bool), PathError> {
-    let (text, encoded_slash) = normalize_escapes(path)?;
-    Ok((remove_dot_segments(&text)?, encoded_slash))
+    let text = remove_dot_segments(&normalize_escapes(path)?)?;
+    let encoded_slash = text.contains("%2F");
+    Ok((text, encoded_slash))
 }
 
 /// Decodes what need not be encoded, and refuses what is ambiguous in any encoding.
-fn normalize_escapes(path: &str) -> Result<(String, bool), PathError> {
+fn normalize_escapes(path: &str) -> Result<String, PathError> {
     let mut text = String::with_capacity(path.len());
     let mut decoded = Vec::with_capacity(path.len());
-    let mut encoded_slash = false;
     let mut bytes = path.bytes();
     while let Some(byte) = bytes.next() {
         if byte != b'%' {
@@ -209,7 +209,6 @@ fn normalize_escapes(path: &str) -> Result<(String, bool), PathError> {
             0x00..=0x1f | 0x7f => return Err(PathError::EncodedControl),
             _ if is_unreserved(value) => text.push(char::from(value)),
             _ => {
-                encoded_slash |= value == b'/';
                 text.push('%');
                 text.push(upper_hex(value >> 4));
                 text.push(upper_hex(value & 0xf));
@@ -221,7 +220,7 @@ fn normalize_escapes(path: &str) -> Result<(String, bool), PathError> {
     if decoded.chars().any(char::is_control) {
         return Err(PathError::EncodedControl);
     }
-    Ok((text, encoded_slash))
+    Ok(text)
 }
 
 /// RFC 3986 section 5.2.4, on segments, and refuses those that only some servers take for dot segments or for none.
@@ -265,7 +264,9 @@ fn check_disguises(segment: &str, last: bool) -> Result<(), PathError> {
         let name = name.split("%3B").next().unwrap_or_default();
         match name {
             "." | ".." => return Err(PathError::DotSegment),
-            "" if name.len() < piece.len() && !(last && pieces.peek().is_none()) => return Err(PathError::EmptySegment),
+            "" if name.len() < piece.len() && !(last && pieces.peek().is_none()) => {
+                return Err(PathError::EmptySegment);
+            }
             _ => {}
         }
     }
@@ -353,6 +354,7 @@ mod tests {
         assert!(path.has_encoded_slash());
         assert_eq!(path.as_str(), "/a%2Fb/~user");
         assert_eq!(path.target(), "/a%2Fb/~user?x=%2f&y=%7e../");
+        assert!(!CanonicalPath::parse("/a%2fb/../c").unwrap().has_encoded_slash());
         assert!(!CanonicalPath::parse("/a%252fb").unwrap().has_encoded_slash());
         assert_eq!(CanonicalPath::of(&"?a=1".parse().unwrap()).unwrap().target(), "/?a=1");
     }

@@ -30,7 +30,15 @@ impl Problem {
     /// A problem and its heading, which is the same for every occurrence.
     #[must_use]
     pub fn new(status: StatusCode, title: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, kind: None, title: title.into(), detail: None, login: None, retry_after: None, actions: Vec::new() }
+        Self {
+            status,
+            kind: None,
+            title: title.into(),
+            detail: None,
+            login: None,
+            retry_after: None,
+            actions: Vec::new(),
+        }
     }
 
     /// The general answer to somebody's fault, with `Retry-After` where it passes by itself.
@@ -100,7 +108,8 @@ impl Problem {
     }
 
     fn document(&self, request_id: &RequestId) -> Response<Body> {
-        let kind = self.kind.map_or(Cow::Borrowed("about:blank"), |word| Cow::Owned(format!("urn:vestibule:problem:{word}")));
+        let kind =
+            self.kind.map_or(Cow::Borrowed("about:blank"), |word| Cow::Owned(format!("urn:vestibule:problem:{word}")));
         let document = Document {
             kind: &kind,
             title: &self.title,
@@ -146,7 +155,9 @@ mod tests {
     use crate::web::answer::tests::{request_id, text};
 
     fn problem() -> Problem {
-        Problem::new(StatusCode::UNAUTHORIZED, "Sign in first").detail("No <session>.").login("/oauth2/login?rd=%2Fa&b=c")
+        Problem::new(StatusCode::UNAUTHORIZED, "Sign in first")
+            .detail("No <session>.")
+            .login("/oauth2/login?rd=%2Fa&b=c")
     }
 
     /// API-17: the members of RFC 9457 and ours, and no others.
@@ -160,7 +171,8 @@ mod tests {
             request_id()
         );
         assert_eq!(text(answer).await, expected);
-        let answer = Problem::new(StatusCode::BAD_REQUEST, "No").kind("several-cookies").answer(Format::Problem, &request_id());
+        let answer =
+            Problem::new(StatusCode::BAD_REQUEST, "No").kind("several-cookies").answer(Format::Problem, &request_id());
         let document: serde_json::Value = serde_json::from_str(&text(answer).await).unwrap();
         assert_eq!(document["type"], "urn:vestibule:problem:several-cookies");
         assert_eq!(document["detail"], "No");
@@ -194,7 +206,8 @@ mod tests {
             assert_eq!(answer.status().as_u16(), status);
             assert_eq!(answer.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap()), wait);
         }
-        let soon = Problem::of(Blame::Store).retry_after(Duration::from_millis(5)).answer(Format::Problem, &request_id());
+        let soon =
+            Problem::of(Blame::Store).retry_after(Duration::from_millis(5)).answer(Format::Problem, &request_id());
         assert_eq!(soon.headers()[RETRY_AFTER], "1");
     }
 }

@@ -97,9 +97,13 @@ impl Rejected {
             RequestError::Path(_) => "This address is ambiguous",
             _ => "This request makes no sense",
         };
-        let mut response = Problem::new(self.error.status(), title).detail(self.error.to_string()).answer(self.format, &self.request_id);
+        let mut response = Problem::new(self.error.status(), title)
+            .detail(self.error.to_string())
+            .answer(self.format, &self.request_id);
         if self.error == RequestError::Method {
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+            response
+                .headers_mut()
+                .insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
         }
         response
     }

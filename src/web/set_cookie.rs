@@ -119,9 +119,16 @@ mod tests {
     #[test]
     fn partitioned_is_the_session_cookie_alone_and_plain_http_has_no_secure() {
         let partitioned = CookieSettings { partitioned: true, same_site: SameSite::None, ..settings() };
-        assert!(set(&partitioned, &partitioned.name, "x", None, SameSite::None).to_str().unwrap().contains("Partitioned"));
+        assert!(
+            set(&partitioned, &partitioned.name, "x", None, SameSite::None).to_str().unwrap().contains("Partitioned")
+        );
         assert!(delete(&partitioned, &partitioned.name).to_str().unwrap().contains("Partitioned"));
-        assert!(!set(&partitioned, &name(&partitioned, "loop"), "x", None, SameSite::Lax).to_str().unwrap().contains("Partitioned"));
+        assert!(
+            !set(&partitioned, &name(&partitioned, "loop"), "x", None, SameSite::Lax)
+                .to_str()
+                .unwrap()
+                .contains("Partitioned")
+        );
         let plain = CookieSettings { name: "vestibule".into(), secure: false, ..settings() };
         assert_eq!(set(&plain, "vestibule", "x", None, SameSite::None), "vestibule=x; HttpOnly; SameSite=Lax; Path=/");
     }
@@ -131,15 +138,34 @@ mod tests {
     fn spellings_of_our_cookies() {
         let settings = settings();
         for ours in [
-            "__Host-vestibule=x", "__Host-vestibule=", "__Host-vestibule", " __Host-vestibule=x", "\t__Host-vestibule =x",
-            "__host-VESTIBULE=x; Path=/", "=__Host-vestibule=x", " = __Host-vestibule=x", "==__Host-vestibule=x", "__Host-vestibule-login-a=x",
-            "__Host-vestibule-loop=", "=__host-vestibule-login-a=x", "__Host-vesti\tbule=x", "__Host-vestibule\t=x",
+            "__Host-vestibule=x",
+            "__Host-vestibule=",
+            "__Host-vestibule",
+            " __Host-vestibule=x",
+            "\t__Host-vestibule =x",
+            "__host-VESTIBULE=x; Path=/",
+            "=__Host-vestibule=x",
+            " = __Host-vestibule=x",
+            "==__Host-vestibule=x",
+            "__Host-vestibule-login-a=x",
+            "__Host-vestibule-loop=",
+            "=__host-vestibule-login-a=x",
+            "__Host-vesti\tbule=x",
+            "__Host-vestibule\t=x",
         ] {
             assert!(is_ours_set_cookie(&HeaderValue::from_str(ours).unwrap(), &settings), "{ours:?}");
         }
         for foreign in [
-            "a=__Host-vestibule=x", "__Host-vestibules=x", "vestibule=x", "__Host-vestibul=x", "__Host-vestibule.a=x", "", "=", "a=1; __Host-vestibule=x",
-            "x__Host-vestibule=x", "__Secure-vestibule=x",
+            "a=__Host-vestibule=x",
+            "__Host-vestibules=x",
+            "vestibule=x",
+            "__Host-vestibul=x",
+            "__Host-vestibule.a=x",
+            "",
+            "=",
+            "a=1; __Host-vestibule=x",
+            "x__Host-vestibule=x",
+            "__Secure-vestibule=x",
         ] {
             assert!(!is_ours_set_cookie(&HeaderValue::from_str(foreign).unwrap(), &settings), "{foreign:?}");
         }

@@ -78,8 +78,6 @@ impl Check<'_> {
         let providers = self.providers(file, public.as_deref().unwrap_or_default(), &endpoints, development);
         let (upstreams, upstream_identity) = self.upstreams(file, &listeners);
         let routes = self.routes(file, public.as_deref(), &endpoints, limits.body_bytes);
-        let patterns = file.routes.iter().flatten().map(|route| (route.host.clone(), route.path.clone().unwrap_or_else(|| "/".to_owned())));
-        let patterns = patterns.collect();
         let hsts = self.hsts(file);
         let network = self.network(file, public.unwrap_or_default(), endpoints, &upstream_identity, hsts);
         let telemetry = self.telemetry(file);
@@ -99,7 +97,7 @@ impl Check<'_> {
             telemetry,
             development,
             warnings: Vec::new(),
-            patterns,
+            checked: (),
         })
     }
 
@@ -146,7 +144,7 @@ impl Check<'_> {
         match self.environment.read(path) {
             Ok(contents) => Some(contents),
             Err(error) => {
-                let what = format!("The file {} cannot be read: {}.", path.display(), error.kind());
+                let what = format!("The file {} cannot be read: {}.", path.display(), why(&error));
                 let fix = match error.kind() {
                     std::io::ErrorKind::PermissionDenied => "Let the user that Vestibule runs as read it.",
                     std::io::ErrorKind::NotFound => "Make the file, or correct the path; a relative one starts at the folder of the configuration.",
@@ -211,7 +209,7 @@ impl Check<'_> {
         let fix = match closest(name, known.clone()) {
             Some(meant) => format!("Did you mean {meant:?}?"),
             None if known.clone().next().is_none() => format!("Describe it in [{kind}s.{}].", super::document::quoted(name)),
-            None => format!("There are {}.", super::document::listed(known)),
+            None => format!("Known: {}.", super::document::listed(known)),
         };
         self.problem(key, format!("There is no {kind} {name:?}."), fix);
     }
@@ -236,6 +234,14 @@ impl Check<'_> {
             }
         }
         origins
+    }
+}
+
+/// Why a file cannot be read, without its path.
+pub(in crate::config) fn why(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        kind => kind.to_string(),
     }
 }
 

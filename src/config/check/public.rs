@@ -91,13 +91,14 @@ impl Check<'_> {
 
     /// The endpoints' prefix.
     pub(super) fn endpoints(&mut self, file: &FileConfig) -> String {
-        let prefix = file.endpoints.clone().unwrap_or_else(|| "/oauth2".to_owned());
+        let prefix = file.endpoints.clone().unwrap_or_else(|| DEFAULT_ENDPOINTS.to_owned());
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
         let canonical = CanonicalPath::parse(&prefix).is_ok_and(|path| path.as_str() == prefix);
         let reserved = prefix == "/.well-known" || prefix.starts_with("/.well-known/");
         if !canonical || !prefix.bytes().all(plain) || prefix.ends_with('/') || reserved {
             let what = "This cannot be the prefix of the endpoints.";
             self.problem("endpoints", what, "Write a path without a slash at its end, such as \"/oauth2\".");
+            return DEFAULT_ENDPOINTS.to_owned();
         }
         prefix
     }
@@ -158,3 +159,5 @@ pub(in crate::config) fn written_hsts(hsts: Option<&str>) -> String {
     let seconds = hsts.and_then(|hsts| hsts.strip_prefix("max-age=")).and_then(|seconds| seconds.parse().ok());
     seconds.map_or_else(|| "off".to_owned(), |seconds| Span::write(std::time::Duration::from_secs(seconds)))
 }
+
+const DEFAULT_ENDPOINTS: &str = "/oauth2";

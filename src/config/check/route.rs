@@ -10,7 +10,7 @@ use crate::config::file::{
     AccessName, CacheName, CrossSiteFile, CrossSiteName, EncodedSlashName, FileConfig, RouteFile, SignedOutName,
 };
 use crate::route::{
-    AccessMode, CachePolicy, CrossSite, EncodedSlash, HostPattern, PathPattern, Policy, Route, SignedOut, Table,
+    AccessMode, CachePolicy, CrossSite, EncodedSlash, HostPattern, PathPattern, Policy, Route, SignedOut, Table, TableError,
 };
 use crate::web::PublicOrigin;
 
@@ -103,19 +103,12 @@ impl Check<'_> {
         let pattern = match HostPattern::parse(written) {
             Ok(pattern) => pattern,
             Err(error) => {
-                self.problem(key, format!("This is not a host: {error}."), "Write a host name without scheme and port, or \"*.\" and a domain.");
+                self.problem(key, format!("{error}."), "Write a host name such as \"app.example.com\", or \"*.example.com\".");
                 return None;
             }
         };
-        let covered = |host: &str| match written.map(str::to_ascii_lowercase) {
-            None => true,
-            Some(name) => match name.strip_prefix("*.") {
-                Some(domain) => host.split_once('.').is_some_and(|(_, rest)| rest == domain),
-                None => host == name,
-            },
-        };
         if let Some(public) = public
-            && !public.iter().any(|origin| covered(&origin.host))
+            && !public.iter().any(|origin| pattern.matches(&origin.host))
         {
             let hosts = listed(public.iter().map(|origin| origin.host.as_str()));
             let what = "No request can have this host: it is not public.";
@@ -128,7 +121,7 @@ impl Check<'_> {
         let pattern = match PathPattern::parse(text) {
             Ok(pattern) => pattern,
             Err(error) => {
-                self.problem(key, format!("This is not a path: {error}."), "Write it like \"/api\", or \"=/status\" for that path alone.");
+                self.problem(key, format!("{error}."), "Write it like \"/api\", or \"=/status\" for that path alone.");
                 return None;
             }
         };
@@ -226,9 +219,13 @@ impl Check<'_> {
         Policy { require }
     }
 
+    /// The table itself says what it cannot tell apart; it names one pair at a time.
     fn duplicates(&mut self, routes: &[Route]) {
-        if let Err(error) = Table::new(routes.to_vec()) {
-            self.problem("routes", error.to_string(), "");
+        let mut left = routes.to_vec();
+        while let Err(error) = Table::new(left.clone()) {
+            let TableError::Duplicate { second, .. } = &error;
+            self.problem(&format!("routes[{second}]"), format!("{error}."), "Take one of the two out.");
+            left.retain(|route| route.index != *second);
         }
     }
 }

@@ -17,7 +17,9 @@ impl Check<'_> {
     pub(super) fn session(&mut self, file: &FileConfig, development: bool) -> Option<SessionSettings> {
         let written = file.session.clone().unwrap_or_default();
         let store = self.store(&written, development);
-        let secrets = self.secrets(&written, matches!(store, Some(StoreSettings::Memory)));
+        // A store that is wrong may be meant to be one in memory.
+        let required = matches!(store, Some(StoreSettings::Redis(_))) || written.store.is_none();
+        let secrets = self.secrets(&written, required);
         let idle = self.span("session.idle", written.idle, Duration::from_secs(30 * 60), YEAR);
         let lifetime = self.span("session.lifetime", written.lifetime, DAY / 2, YEAR);
         if idle > lifetime {
@@ -79,7 +81,10 @@ impl Check<'_> {
                 }
             }
             "redis" | "rediss" | "redis+unix" => {}
-            _ => self.problem(KEY, "This is not a store that Vestibule knows.", FIX),
+            _ => {
+                self.problem(KEY, "This is not a store that Vestibule knows.", FIX);
+                return None;
+            }
         }
         if inline && url.password().is_some() {
             self.warn(KEY, "The URL holds a password. Keep it out of the configuration: { file = … } or { env = … }.");
@@ -87,14 +92,14 @@ impl Check<'_> {
         Some(StoreSettings::Redis(text))
     }
 
-    fn secrets(&mut self, written: &SessionFile, memory: bool) -> Vec<Secret<Vec<u8>>> {
+    fn secrets(&mut self, written: &SessionFile, required: bool) -> Vec<Secret<Vec<u8>>> {
         const KEY: &str = "session.secrets";
         let sources = written.secrets.as_deref().unwrap_or_default();
-        if sources.is_empty() && memory {
+        if sources.is_empty() && !required {
             return vec![self.environment.ephemeral_secret()];
         }
         if sources.is_empty() && !self.places.is_broken("session.store") {
-            self.missing(KEY, "Write [{ file = \"/run/secrets/vestibule\" }], and make the secret with: openssl rand -base64 48");
+            self.missing(KEY, "Redis needs it: [{ file = \"/run/secrets/vestibule\" }]. Make the secret with: openssl rand -base64 48");
         }
         let mut secrets: Vec<Secret<Vec<u8>>> = Vec::new();
         for (index, source) in sources.iter().enumerate() {

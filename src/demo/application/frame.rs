@@ -23,7 +23,14 @@ pub struct Places {
 }
 
 /// A page of the application.
-pub fn page(status: StatusCode, places: &Places, at: &str, title: &str, person: Option<&Person>, main: &Markup) -> Answer {
+pub fn page(
+    status: StatusCode,
+    places: &Places,
+    at: &str,
+    title: &str,
+    person: Option<&Person>,
+    main: &Markup,
+) -> Answer {
     let script = person.is_some().then_some(LIVE);
     let frame = Frame { title, class: "application", script };
     let body = html! {

@@ -7,13 +7,13 @@ use maud::{Markup, html};
 
 use super::identity::HEADER;
 
-/// Every header as received, those that the gateway vouches for marked.
-pub fn table(headers: &HeaderMap, caption: &str) -> Markup {
+/// Every header as received. Where the token holds, the request came through the gateway, and the headers it vouches for are marked.
+pub fn table(headers: &HeaderMap, caption: &str, vouched: bool) -> Markup {
     html! {
         div class="scroll" { table class="heads" {
             caption { (caption) }
             tbody { @for (name, value) in headers {
-                @let ours = comes_from_the_gateway(name.as_str());
+                @let ours = vouched && comes_from_the_gateway(name.as_str());
                 tr class=[ours.then_some("ours")] {
                     th scope="row" { (name.as_str()) }
                     td class="value" { code { (String::from_utf8_lossy(value.as_bytes())) } }
@@ -25,13 +25,10 @@ pub fn table(headers: &HeaderMap, caption: &str) -> Markup {
 
 /// What the `Cookie` header says, for people: the names alone.
 pub fn cookie_names(headers: &HeaderMap) -> Vec<String> {
-    headers
-        .get_all(http::header::COOKIE)
-        .iter()
-        .flat_map(|line| String::from_utf8_lossy(line.as_bytes()).into_owned().split(';').map(ToOwned::to_owned).collect::<Vec<_>>())
-        .map(|pair| pair.split('=').next().unwrap_or_default().trim().to_owned())
-        .filter(|name| !name.is_empty())
-        .collect()
+    let lines = headers.get_all(http::header::COOKIE).iter().map(|line| String::from_utf8_lossy(line.as_bytes()));
+    let joined = lines.collect::<Vec<_>>().join(";");
+    let names = joined.split(';').map(|pair| pair.split('=').next().unwrap_or_default().trim());
+    names.filter(|name| !name.is_empty()).map(ToOwned::to_owned).collect()
 }
 
 fn comes_from_the_gateway(name: &str) -> bool {

@@ -54,7 +54,7 @@ fn welcome(view: &View<'_>, identity: &Identity, person: &Person) -> Answer {
         (rooms::picture(view, identity, person))
         (tries::section(view, identity))
         (opened::section(view, identity))
-        (headers(view))
+        (headers(view, true))
     };
     frame::page(StatusCode::OK, view.places, "/", "Signed in – Vestibule demo", Some(person), &main)
 }
@@ -75,9 +75,9 @@ fn refused(view: &View<'_>, identity: &Identity) -> Answer {
             p { a class="button go" href="/" { "Back to the genuine one" } }
         }
         (opened::section(view, identity))
-        (headers(view))
+        (headers(view, false))
     };
-    frame::page(StatusCode::UNAUTHORIZED, view.places, "/", "Not verified – Vestibule demo", None, &main)
+    frame::page(StatusCode::UNAUTHORIZED, view.places, "", "Not verified – Vestibule demo", None, &main)
 }
 
 fn nobody(view: &View<'_>) -> Answer {
@@ -91,20 +91,26 @@ fn nobody(view: &View<'_>) -> Answer {
             }
             p { a class="button go" href={ (view.places.public) "/" } { "Go to " (view.places.public) } }
         }
-        (headers(view))
+        (headers(view, false))
     };
-    frame::page(StatusCode::UNAUTHORIZED, view.places, "/", "Nobody – Vestibule demo", None, &main)
+    frame::page(StatusCode::UNAUTHORIZED, view.places, "", "Nobody – Vestibule demo", None, &main)
 }
 
-fn headers(view: &View<'_>) -> Markup {
+fn headers(view: &View<'_>, vouched: bool) -> Markup {
     html! {
         section class="part" aria-labelledby="headers" {
             h2 id="headers" { "All that the application received" }
-            p { "The headers of this very request, none left out. Marked are those that the gateway vouches for: "
-                "it removes every copy that a client sends, in any spelling, and writes its own." }
+            p {
+                "The headers of this very request, none left out. "
+                @if vouched {
+                    "Marked are those that the gateway vouches for: it removes every copy that a client sends, in any spelling, and writes its own."
+                } @else {
+                    "Nobody vouches for any of them."
+                }
+            }
             details class="fold" open {
                 summary { (view.headers.len()) " headers" }
-                (heads::table(view.headers, "As received"))
+                (heads::table(view.headers, "As received", vouched))
             }
         }
     }

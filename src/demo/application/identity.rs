@@ -101,7 +101,12 @@ impl Trust {
         let first = values.next()?;
         let token = String::from_utf8_lossy(first.as_bytes()).into_owned();
         Some(match values.next() {
-            Some(_) => Identity { token, header: Map::new(), claims: Map::new(), proof: Proof::Fails("the header came twice".to_owned()) },
+            Some(_) => Identity {
+                token,
+                header: Map::new(),
+                claims: Map::new(),
+                proof: Proof::Fails("the header came twice".to_owned()),
+            },
             None => self.check(token, now).await,
         })
     }

@@ -162,7 +162,9 @@ mod tests {
 
     #[test]
     fn keys_live_as_long_as_the_gateway_says_within_reason() {
-        for (value, seconds) in [("public, max-age=300", 300), ("max-age=0", 10), ("max-age=999999999", 3600), ("no-store", 60)] {
+        for (value, seconds) in
+            [("public, max-age=300", 300), ("max-age=0", 10), ("max-age=999999999", 3600), ("no-store", 60)]
+        {
             let headers = HeaderMap::from_iter([(header::CACHE_CONTROL, value.parse().unwrap())]);
             assert_eq!(life(&headers), Duration::from_secs(seconds), "{value}");
         }

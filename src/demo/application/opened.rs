@@ -130,6 +130,25 @@ fn meaning(name: &str) -> &'static str {
 }
 
 const ORDER: [&str; 21] = [
-    "alg", "typ", "kid", "iss", "aud", "sub", "provider", "kind", "name", "email", "groups", "sid", "iat", "nbf", "exp", "jti",
-    "auth_time", "acr", "amr", "client_id", "nonce",
+    "alg",
+    "typ",
+    "kid",
+    "iss",
+    "aud",
+    "sub",
+    "provider",
+    "kind",
+    "name",
+    "email",
+    "groups",
+    "sid",
+    "iat",
+    "nbf",
+    "exp",
+    "jti",
+    "auth_time",
+    "acr",
+    "amr",
+    "client_id",
+    "nonce",
 ];

@@ -14,7 +14,8 @@ use crate::demo::look::{CROSS, TICK};
 
 /// The page, or plain text for a terminal.
 pub fn page(places: &Places, headers: &HeaderMap) -> Answer {
-    let wants_html = headers.get(header::ACCEPT).is_some_and(|accept| accept.as_bytes().windows(9).any(|kind| kind == b"text/html"));
+    let wants_html =
+        headers.get(header::ACCEPT).is_some_and(|accept| accept.as_bytes().windows(9).any(|kind| kind == b"text/html"));
     if !wants_html {
         return text(headers);
     }
@@ -42,7 +43,7 @@ pub fn page(places: &Places, headers: &HeaderMap) -> Answer {
             h2 id="headers" { "All that the application received" }
             details class="fold" open {
                 summary { (headers.len()) " headers" }
-                (heads::table(headers, "As received"))
+                (heads::table(headers, "As received", false))
             }
         }
     };
@@ -66,5 +67,7 @@ fn text(headers: &HeaderMap) -> Answer {
 }
 
 fn lines(headers: &HeaderMap) -> impl Iterator<Item = [String; 2]> {
-    headers.iter().map(|(name, value)| [name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()])
+    headers
+        .iter()
+        .map(|(name, value)| [name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()])
 }

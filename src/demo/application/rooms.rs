@@ -34,7 +34,7 @@ pub fn picture(view: &View<'_>, identity: &Identity, person: &Person) -> Markup 
                         li { "Refresh token" span { "never leaves" } }
                         li { "Access token" span { "never leaves" } }
                         li { "ID token" span { "never leaves" } }
-                        li { "Your session" span data-live="ends" { "12 h at most" } }
+                        li { "Session" span data-live="ends" { "12 h at most" } }
                     }
                     ul {
                         li { "Finds your session by the cookie’s hash. Sealed in Redis, a record opens only with your cookie; in this demo it stays in memory." }

@@ -79,7 +79,8 @@ async fn publish(document: String) -> SocketAddr {
             let mut head = vec![0; 4096];
             let read = stream.read(&mut head).await.unwrap();
             let head = String::from_utf8_lossy(&head[..read]).to_lowercase();
-            let right = head.starts_with("get /oauth2/jwks http/1.1\r\n") && head.contains("\r\nhost: localhost:8080\r\n");
+            let right =
+                head.starts_with("get /oauth2/jwks http/1.1\r\n") && head.contains("\r\nhost: localhost:8080\r\n");
             let status = if right { "200 OK" } else { "421 Misdirected Request" };
             let answer = format!(
                 "HTTP/1.1 {status}\r\nCache-Control: max-age=60\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{document}",
@@ -148,15 +149,28 @@ async fn whatever_arrives_is_shown_escaped() {
     let rig = Rig::new().await;
     let hostile = "\"><script>alert(1)</script>";
     let token = rig.token(&json!({ "name": hostile, "email": hostile, "groups": [hostile], "sid": hostile }));
-    let headers = [(HEADER, token.as_str()), ("x-hostile", hostile), ("cookie", "<b>name</b>=1; other=2"), ("accept", "text/html")];
-    let paths =
-        ["/", "/?before=%22%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E", "/?tampered=%3Cscript%3Ealert(1)", "/public", "/nowhere/%3Cscript%3E"];
+    let headers = [
+        (HEADER, token.as_str()),
+        ("x-hostile", hostile),
+        ("cookie", "<b>name</b>=1; other=2"),
+        ("accept", "text/html"),
+    ];
+    let paths = [
+        "/",
+        "/?before=%22%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E",
+        "/?tampered=%3Cscript%3Ealert(1)",
+        "/public",
+        "/nowhere/%3Cscript%3E",
+    ];
     for path in paths {
         let (_, page) = rig.ask(path, &headers).await;
         assert!(!page.contains("<script>alert") && !page.contains("<b>name"), "{path}");
     }
     let (_, page) = rig.ask("/", &headers).await;
-    assert!(page.contains("&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;") && page.contains("&lt;b&gt;name&lt;/b&gt;, other"));
+    assert!(
+        page.contains("&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;")
+            && page.contains("&lt;b&gt;name&lt;/b&gt;, other")
+    );
     // A header's name and value go to a terminal too.
     let (_, text) = rig.ask("/public", &[("x-hostile", "a\tb")]).await;
     assert!(text.contains("x-hostile: a\\tb"), "{text}");

@@ -53,7 +53,12 @@ impl Provider {
     ///
     /// # Errors
     /// When no key can be made.
-    pub fn new(authority: &str, client: Client, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Self, KeysError> {
+    pub fn new(
+        authority: &str,
+        client: Client,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, KeysError> {
         let key = SigningKey::generate(Algorithm::Es256, random.as_ref())?;
         let (keys, jwks) = discovery::published(&key)?;
         Ok(Self {

@@ -5,8 +5,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use argon2::password_hash::PasswordVerifier as _;
 use argon2::Argon2;
+use argon2::password_hash::PasswordVerifier as _;
 use tokio::sync::Semaphore;
 
 use crate::base::Timestamp;
@@ -88,7 +88,8 @@ impl Doorkeeper {
         let hash = person.or(PEOPLE.first()).map_or("", |person| person.hash);
         let password = password.to_owned();
         let Ok(_place) = self.places.acquire().await else { return Knock::Wrong };
-        let right = tokio::task::spawn_blocking(move || Argon2::default().verify_password(password.as_bytes(), hash).is_ok());
+        let right =
+            tokio::task::spawn_blocking(move || Argon2::default().verify_password(password.as_bytes(), hash).is_ok());
         match (right.await.unwrap_or(false), person) {
             (true, Some(person)) => {
                 if let Some(window) = self.wrong.lock().unwrap_or_else(PoisonError::into_inner).get_mut(slot) {

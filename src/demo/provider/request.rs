@@ -94,7 +94,11 @@ pub fn check(parameters: &Parameters, client: &Client) -> Result<AuthorizationRe
     }
     let redirect_uri = match parameters.get("redirect_uri") {
         Some(uri) if uri == client.redirect_uri => uri.to_owned(),
-        Some(_) => return Err(Refusal::Page("The application asked to be answered at an address that is not registered for it.")),
+        Some(_) => {
+            return Err(Refusal::Page(
+                "The application asked to be answered at an address that is not registered for it.",
+            ));
+        }
         None => return Err(Refusal::Page("The application did not say where to send the answer (redirect_uri).")),
     };
     let state = parameters.get("state").map(ToOwned::to_owned);
@@ -252,7 +256,11 @@ mod tests {
         for (name, value, expected) in table {
             match check_with(name, value) {
                 Err(Refusal::Client(refused)) => {
-                    assert_eq!((refused.error, refused.state.as_deref()), (expected, Some("a b&c")), "{name}={value:?}");
+                    assert_eq!(
+                        (refused.error, refused.state.as_deref()),
+                        (expected, Some("a b&c")),
+                        "{name}={value:?}"
+                    );
                 }
                 other => panic!("{name}={value:?}: {other:?}"),
             }

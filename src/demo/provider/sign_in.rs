@@ -34,7 +34,8 @@ impl Provider {
             Knock::Later(wait) => {
                 let seconds = wait.as_secs().max(1);
                 let trouble = format!("Too many attempts. Try again in {seconds} seconds.");
-                let mut answer = self.show_sign_in(&headers, asked, StatusCode::TOO_MANY_REQUESTS, email, Some(trouble));
+                let mut answer =
+                    self.show_sign_in(&headers, asked, StatusCode::TOO_MANY_REQUESTS, email, Some(trouble));
                 answer::set(&mut answer, http::header::RETRY_AFTER, &seconds.to_string());
                 answer
             }

@@ -40,7 +40,8 @@ struct Seen {
 
 impl Seen {
     fn location(&self) -> Url {
-        let location = self.headers.get(header::LOCATION).unwrap_or_else(|| panic!("no redirect: {} {}", self.status, self.body));
+        let location =
+            self.headers.get(header::LOCATION).unwrap_or_else(|| panic!("no redirect: {} {}", self.status, self.body));
         Url::parse(location.to_str().unwrap()).unwrap()
     }
 
@@ -54,7 +55,8 @@ impl Seen {
 
     /// The one-time name of the form on this page.
     fn form(&self) -> String {
-        let (_, rest) = self.body.split_once("name=\"form\" value=\"").unwrap_or_else(|| panic!("no form: {}", self.body));
+        let (_, rest) =
+            self.body.split_once("name=\"form\" value=\"").unwrap_or_else(|| panic!("no form: {}", self.body));
         rest.split('"').next().unwrap().to_owned()
     }
 }
@@ -68,7 +70,8 @@ impl Rig {
             post_logout_redirect_uri: SIGNED_OUT.to_owned(),
         };
         let clock = ManualClock::default();
-        let provider = Provider::new(AUTHORITY, client, Arc::new(clock.clone()), Arc::new(SeededRandom::new(7))).unwrap();
+        let provider =
+            Provider::new(AUTHORITY, client, Arc::new(clock.clone()), Arc::new(SeededRandom::new(7))).unwrap();
         Self { provider, clock, jar: Vec::new() }
     }
 
@@ -126,12 +129,17 @@ impl Rig {
     /// Signs in as Ada; the answer is the redirect back to the client.
     async fn sign_in(&mut self) -> Seen {
         let form = self.visit(&authorize(&[])).await.form();
-        self.submit("/sign-in", ISSUER, &[("form", &form), ("email", "ada@example.com"), ("password", "analytical")]).await
+        self.submit("/sign-in", ISSUER, &[("form", &form), ("email", "ada@example.com"), ("password", "analytical")])
+            .await
     }
 
     async fn redeem(&mut self, code: &str) -> Seen {
-        let fields =
-            [("grant_type", "authorization_code"), ("code", code), ("redirect_uri", CALLBACK), ("code_verifier", VERIFIER)];
+        let fields = [
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", CALLBACK),
+            ("code_verifier", VERIFIER),
+        ];
         self.call("/token", &fields).await
     }
 
@@ -146,7 +154,9 @@ impl Rig {
     }
 
     async fn userinfo(&mut self, access_token: &str) -> Seen {
-        let request = Request::get("/userinfo").header("host", AUTHORITY).header("authorization", format!("Bearer {access_token}"));
+        let request = Request::get("/userinfo")
+            .header("host", AUTHORITY)
+            .header("authorization", format!("Bearer {access_token}"));
         self.send(request.body(Full::default()).unwrap()).await
     }
 }
@@ -231,7 +241,8 @@ async fn a_wrong_password_shows_the_form_again_and_its_old_name_is_used_up() {
     assert!(!rig.jar.iter().any(|(name, _)| name == super::SESSION_COOKIE));
     let again = rig.submit("/sign-in", ISSUER, &fields).await;
     assert_eq!(again.status, StatusCode::BAD_REQUEST);
-    let fields = [("form", refused.form()), ("email", "ada@example.com".to_owned()), ("password", "analytical".to_owned())];
+    let fields =
+        [("form", refused.form()), ("email", "ada@example.com".to_owned()), ("password", "analytical".to_owned())];
     let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
     assert!(rig.submit("/sign-in", ISSUER, &fields).await.parameter("code").is_some());
 }
@@ -263,8 +274,12 @@ async fn without_pkce_the_client_is_told_and_nobody_is_asked() {
     }
     let code = rig.sign_in().await.parameter("code").unwrap();
     for verifier in ["", "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXK", CHALLENGE] {
-        let fields =
-            [("grant_type", "authorization_code"), ("code", code.as_str()), ("redirect_uri", CALLBACK), ("code_verifier", verifier)];
+        let fields = [
+            ("grant_type", "authorization_code"),
+            ("code", code.as_str()),
+            ("redirect_uri", CALLBACK),
+            ("code_verifier", verifier),
+        ];
         assert_eq!(rig.call("/token", &fields).await.json()["error"], "invalid_grant", "{verifier}");
     }
     assert_eq!(rig.redeem(&code).await.json()["error"], "invalid_grant", "a failed redemption leaves the code usable");
@@ -306,7 +321,11 @@ async fn refresh_tokens_rotate_and_reuse_ends_the_grant() {
     assert_eq!((claims["sub"].as_str(), claims.get("nonce")), (Some("person-1815"), None));
 
     assert_eq!(rig.refresh(text(&first, "refresh_token")).await.json()["error"], "invalid_grant");
-    assert_eq!(rig.refresh(text(&second, "refresh_token")).await.json()["error"], "invalid_grant", "the thief's copy lives on");
+    assert_eq!(
+        rig.refresh(text(&second, "refresh_token")).await.json()["error"],
+        "invalid_grant",
+        "the thief's copy lives on"
+    );
     assert_eq!(rig.userinfo(text(&second, "access_token")).await.status, StatusCode::UNAUTHORIZED);
 }
 
@@ -330,10 +349,18 @@ async fn access_tokens_expire_and_can_be_given_back() {
 async fn the_client_proves_its_secret_in_one_way() {
     let mut rig = Rig::new();
     let code = rig.sign_in().await.parameter("code").unwrap();
-    let fields = [("grant_type", "authorization_code"), ("code", &code), ("redirect_uri", CALLBACK), ("code_verifier", VERIFIER)];
+    let fields = [
+        ("grant_type", "authorization_code"),
+        ("code", &code),
+        ("redirect_uri", CALLBACK),
+        ("code_verifier", VERIFIER),
+    ];
     for path in ["/token", "/revoke"] {
         let refused = rig.call_as(path, "wrong", &fields).await;
-        assert_eq!((refused.status, refused.json()["error"].as_str()), (StatusCode::UNAUTHORIZED, Some("invalid_client")));
+        assert_eq!(
+            (refused.status, refused.json()["error"].as_str()),
+            (StatusCode::UNAUTHORIZED, Some("invalid_client"))
+        );
         assert!(refused.headers.contains_key(header::WWW_AUTHENTICATE));
         let nobody = rig.submit(path, ISSUER, &fields).await;
         assert_eq!(nobody.status, StatusCode::UNAUTHORIZED);
@@ -375,11 +402,14 @@ async fn signing_out_needs_the_id_token_or_a_click() {
     assert_eq!(asked.status, StatusCode::OK, "no proof: the person is asked");
     assert!(rig.visit(&authorize(&[])).await.parameter("code").is_some(), "asking ended the session");
 
-    let elsewhere = rig.visit(&query(&[("id_token_hint", &hint.replace('.', "x.")), ("post_logout_redirect_uri", SIGNED_OUT)])).await;
+    let elsewhere = rig
+        .visit(&query(&[("id_token_hint", &hint.replace('.', "x.")), ("post_logout_redirect_uri", SIGNED_OUT)]))
+        .await;
     assert_eq!(elsewhere.status, StatusCode::OK, "a hint that does not hold is no proof");
 
     rig.clock.advance(Duration::from_secs(3600));
-    let out = rig.visit(&query(&[("id_token_hint", hint), ("post_logout_redirect_uri", SIGNED_OUT), ("state", "s 2")])).await;
+    let out =
+        rig.visit(&query(&[("id_token_hint", hint), ("post_logout_redirect_uri", SIGNED_OUT), ("state", "s 2")])).await;
     assert_eq!(out.location().as_str(), format!("{SIGNED_OUT}?state=s+2"));
     assert_eq!(rig.visit(&authorize(&[])).await.status, StatusCode::OK, "still signed in");
     assert_eq!(rig.refresh(text(&tokens, "refresh_token")).await.json()["error"], "invalid_grant");
@@ -387,7 +417,10 @@ async fn signing_out_needs_the_id_token_or_a_click() {
     rig.sign_in().await;
     let asked = rig.visit(&query(&[("post_logout_redirect_uri", "https://evil.example/")])).await;
     let form = asked.form();
-    assert_eq!(rig.submit("/sign-out", "https://evil.example", &[("form", &form)]).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        rig.submit("/sign-out", "https://evil.example", &[("form", &form)]).await.status,
+        StatusCode::BAD_REQUEST
+    );
     let form = rig.visit("/").await.form();
     let out = rig.submit("/sign-out", ISSUER, &[("form", &form)]).await;
     assert!(out.status == StatusCode::OK && out.body.contains("signed out"), "{}", out.body);
@@ -400,7 +433,10 @@ async fn pages_carry_a_strict_policy_and_other_hosts_are_refused() {
     let page = rig.visit(&authorize(&[])).await;
     let policy = page.headers["content-security-policy"].to_str().unwrap();
     assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"));
-    assert!(policy.contains("form-action 'self' http://localhost:8080"), "the form's redirect must be allowed: {policy}");
+    assert!(
+        policy.contains("form-action 'self' http://localhost:8080"),
+        "the form's redirect must be allowed: {policy}"
+    );
     let request = Request::get("/").header("host", "evil.example").body(Full::default()).unwrap();
     assert_eq!(rig.send(request).await.status, StatusCode::MISDIRECTED_REQUEST);
 }

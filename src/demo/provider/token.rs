@@ -109,7 +109,13 @@ impl Provider {
         answer::json(StatusCode::OK, &tokens)
     }
 
-    fn id_token<'a>(&'a self, grant: &'a Grant, access_token: &str, nonce: Option<&'a str>, now: Timestamp) -> IdToken<'a> {
+    fn id_token<'a>(
+        &'a self,
+        grant: &'a Grant,
+        access_token: &str,
+        nonce: Option<&'a str>,
+        now: Timestamp,
+    ) -> IdToken<'a> {
         IdToken {
             iss: &self.issuer,
             aud: &self.client.id,
@@ -130,12 +136,16 @@ impl Provider {
         let credentials = || {
             let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
             let (scheme, encoded) = value.split_once(' ')?;
-            let decoded = scheme.eq_ignore_ascii_case("Basic").then(|| STANDARD.decode(encoded.trim()).ok()).flatten()?;
+            let decoded =
+                scheme.eq_ignore_ascii_case("Basic").then(|| STANDARD.decode(encoded.trim()).ok()).flatten()?;
             let (id, secret) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
             Some((form_decoded(id), form_decoded(secret)))
         };
         credentials().is_some_and(|(id, secret)| {
-            let right = aws_lc_rs::constant_time::verify_slices_are_equal(secret.as_bytes(), self.client.secret.expose().as_bytes());
+            let right = aws_lc_rs::constant_time::verify_slices_are_equal(
+                secret.as_bytes(),
+                self.client.secret.expose().as_bytes(),
+            );
             id == self.client.id && right.is_ok()
         })
     }

@@ -50,7 +50,8 @@ pub(super) fn host(value: &[u8]) -> Result<(), Refusal> {
 
 /// RFC 9110 section 5.6.2.
 pub(super) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
 }
 
 /// RFC 9110 section 5.5: visible bytes, space, tab, and bytes of 0x80 and above.

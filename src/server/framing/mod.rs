@@ -125,7 +125,13 @@ impl Framing {
     /// A reader for a new connection; heads beyond the limits are left to hyper, which has the same ones.
     #[must_use]
     pub fn new(header_bytes: usize, header_count: usize) -> Self {
-        Self { stage: Stage::Start { blank: false }, line: Vec::new(), head: Head::default(), header_bytes, header_count }
+        Self {
+            stage: Stage::Start { blank: false },
+            line: Vec::new(),
+            head: Head::default(),
+            header_bytes,
+            header_count,
+        }
     }
 
     /// Looks at the next bytes of the connection.
@@ -139,7 +145,9 @@ impl Framing {
                     begin = at;
                     self.start(rest, blank)
                 }
-                Stage::RequestLine | Stage::Fields | Stage::Trailers | Stage::ChunkSize | Stage::ChunkEnd => self.line(rest),
+                Stage::RequestLine | Stage::Fields | Stage::Trailers | Stage::ChunkSize | Stage::ChunkEnd => {
+                    self.line(rest)
+                }
                 Stage::Fixed(left) => {
                     let (taken, left) = skip(rest, left);
                     if left == 0 {
@@ -296,13 +304,15 @@ impl Framing {
                     self.too_large();
                 }
             }
-            Stage::ChunkSize => self.stage = match chunk_size(line)? {
-                0 => {
-                    self.head = Head { tunnel: self.head.tunnel, ..Head::default() };
-                    Stage::Trailers
+            Stage::ChunkSize => {
+                self.stage = match chunk_size(line)? {
+                    0 => {
+                        self.head = Head { tunnel: self.head.tunnel, ..Head::default() };
+                        Stage::Trailers
+                    }
+                    size => Stage::ChunkData(size),
                 }
-                size => Stage::ChunkData(size),
-            },
+            }
             Stage::ChunkEnd if line.is_empty() => self.stage = Stage::ChunkSize,
             Stage::ChunkEnd => return Err(Refusal::ChunkEnd),
             Stage::Trailers if line.is_empty() => self.end_message(),

@@ -34,7 +34,9 @@ pub(super) fn read(line: &[u8]) -> Result<RequestLine, Refusal> {
 
 fn has_its_form(method: &[u8], target: &[u8]) -> bool {
     match (method, target) {
-        (b"CONNECT", target) => !target.is_empty() && !target.iter().any(|byte| matches!(byte, b'/' | b'*' | b'?' | b'@')),
+        (b"CONNECT", target) => {
+            !target.is_empty() && !target.iter().any(|byte| matches!(byte, b'/' | b'*' | b'?' | b'@'))
+        }
         (b"OPTIONS", b"*") => true,
         (_, [b'/', ..]) => true,
         (_, target) => begins(target, b"http://") || begins(target, b"https://"),

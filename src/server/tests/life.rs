@@ -35,6 +35,14 @@ async fn a_client_that_leaves_cancels_its_request() {
     timeout(Duration::from_secs(1), served.service.dropped.notified()).await.unwrap();
 }
 
+/// HTTP-16: a body that breaks off has no last chunk, and the connection ends.
+#[tokio::test]
+async fn a_broken_answer_is_incomplete() {
+    let served = Served::new(LimitSettings::default());
+    let answer = served.talk("GET /broken HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert!(answer.contains("transfer-encoding: chunked") && !answer.contains("0\r\n\r\n"), "{answer}");
+}
+
 /// OPS-08: draining closes idle connections, finishes what is under way, and accepts nobody.
 #[tokio::test]
 async fn draining_finishes_what_is_under_way() {
@@ -104,9 +112,12 @@ async fn http2_heads_have_limits() {
     let (mut sender, conn) =
         hyper::client::conn::http2::handshake::<_, _, Empty<bytes::Bytes>>(TokioExecutor::new(), io).await.unwrap();
     tokio::spawn(conn);
-    for (path, fields, value, expected) in
-        [("/".to_owned(), 40, 10, 200), ("/".to_owned(), 51, 10, 431), ("/".to_owned(), 1, 17_000, 431), (format!("/{}", "x".repeat(8_300)), 1, 1, 414)]
-    {
+    for (path, fields, value, expected) in [
+        ("/".to_owned(), 40, 10, 200),
+        ("/".to_owned(), 51, 10, 431),
+        ("/".to_owned(), 1, 17_000, 431),
+        (format!("/{}", "x".repeat(8_300)), 1, 1, 414),
+    ] {
         let mut request = Request::get(format!("http://a{path}"));
         for at in 0..fields {
             request = request.header(format!("x-{at}"), "x".repeat(value));
@@ -118,14 +129,20 @@ async fn http2_heads_have_limits() {
 
 fn certificate(directory: &Path, name: &str) -> (CertificateFiles, CertificateDer<'static>) {
     let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
-    let files =
-        CertificateFiles { certificate: directory.join(format!("{name}.pem")), key: directory.join(format!("{name}.key")) };
+    let files = CertificateFiles {
+        certificate: directory.join(format!("{name}.pem")),
+        key: directory.join(format!("{name}.key")),
+    };
     std::fs::write(&files.certificate, made.cert.pem()).unwrap();
     std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
     (files, made.cert.der().clone())
 }
 
-fn connector(roots: &[CertificateDer<'static>], protocols: &[&str], version: Option<&'static rustls::SupportedProtocolVersion>) -> TlsConnector {
+fn connector(
+    roots: &[CertificateDer<'static>],
+    protocols: &[&str],
+    version: Option<&'static rustls::SupportedProtocolVersion>,
+) -> TlsConnector {
     let mut store = RootCertStore::empty();
     for root in roots {
         store.add(root.clone()).unwrap();
@@ -140,7 +157,7 @@ fn connector(roots: &[CertificateDer<'static>], protocols: &[&str], version: Opt
     TlsConnector::from(Arc::new(config))
 }
 
-/// TLS-01, TLS-06, TLS-08: both versions, strict ALPN, certificates by SNI, and a reload that a broken pair cannot hurt.
+/// TLS-06, TLS-08: both versions, strict ALPN, certificates by SNI, and a reload that a broken pair cannot hurt.
 #[tokio::test]
 async fn tls_by_name_and_protocol() {
     let directory = tempfile::tempdir().unwrap();
@@ -185,7 +202,8 @@ async fn says_why_it_cannot_listen() {
     let served = Served::new(LimitSettings::default());
     let directory = tempfile::tempdir().unwrap();
     let bind = |address, certificates| {
-        Listener::bind(&ListenerSettings { address, certificates, redirect_to_https: false }).map(|it| it.address().to_owned())
+        Listener::bind(&ListenerSettings { address, certificates, redirect_to_https: false })
+            .map(|it| it.address().to_owned())
     };
     let error = bind(ListenAddress::Tcp(served.address), Vec::new()).unwrap_err();
     assert!(error.to_string().contains(&format!("{}: it is in use", served.address)), "{error}");
@@ -203,8 +221,11 @@ async fn serves_a_unix_socket_and_clears_a_stale_one() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-    let settings =
-        ListenerSettings { address: ListenAddress::Unix(path.clone()), certificates: Vec::new(), redirect_to_https: false };
+    let settings = ListenerSettings {
+        address: ListenAddress::Unix(path.clone()),
+        certificates: Vec::new(),
+        redirect_to_https: false,
+    };
     let listener = Listener::bind(&settings).unwrap();
     assert_eq!(listener.address(), format!("unix:{}", path.display()));
     assert!(matches!(Listener::bind(&settings), Err(ListenError::InUse { .. })));

@@ -110,7 +110,8 @@ async fn bodies_have_limits() {
 #[tokio::test]
 async fn an_early_answer_leaves_the_connection_in_step_or_closed() {
     let served = Served::new(LimitSettings::default());
-    let small = "POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 34\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+    let small =
+        "POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 35\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
     let answers = served.talk(format!("{small}GET /next HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")).await;
     assert!(matches!(statuses(&answers)[..], [413] | [413, 200]), "{answers}");
 

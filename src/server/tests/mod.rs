@@ -1,4 +1,5 @@
 //! Listeners on real sockets, spoken to byte by byte.
+#![allow(clippy::disallowed_methods, reason = "every `collect` here is of a `Limited`")]
 
 mod life;
 mod limits;
@@ -8,8 +9,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use http::{Request, Response, StatusCode};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -56,6 +58,18 @@ impl Service for Echo {
             }
             "/early" => status(StatusCode::PAYLOAD_TOO_LARGE),
             "/big" => Response::new(Body::full(vec![b'x'; 64 * 1024 * 1024])),
+            "/broken" => Response::new(Body::stream(StreamBody::new(
+                futures_util::stream::unfold(0, async |sent| {
+                    // The head and the first half are on their way before the break.
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    let frame = match sent {
+                        0 => Ok(http_body::Frame::data(bytes::Bytes::from_static(b"half"))),
+                        _ => Err(std::io::Error::other("planted")),
+                    };
+                    Some((frame, sent + 1))
+                })
+                .boxed(),
+            ))),
             "/switch" => status(StatusCode::SWITCHING_PROTOCOLS),
             _ => {
                 let idle = self.body_idle.unwrap_or(Duration::from_secs(5));
@@ -151,5 +165,5 @@ async fn read_until(stream: &mut (impl tokio::io::AsyncRead + Unpin), end: &str)
 }
 
 fn statuses(answers: &str) -> Vec<u16> {
-    answers.split("HTTP/1.1 ").skip(1).map(|rest| rest[..3].parse().unwrap()).collect()
+    answers.split("HTTP/1.1 ").skip(1).map(|rest| rest.get(..3).unwrap().parse().unwrap()).collect()
 }

@@ -53,7 +53,9 @@ async fn ambiguous_heads_are_refused_and_nothing_behind_them_is_seen() {
 #[tokio::test]
 async fn bad_chunks_are_refused() {
     let served = Served::new(LimitSettings::default());
-    for body in ["x\r\n", "0x1\r\na\r\n0\r\n\r\n", "1\na\r\n0\r\n\r\n", "1;\0\r\na\r\n0\r\n\r\n", "1\r\naX0\r\n\r\n", "-1\r\n"] {
+    for body in
+        ["x\r\n", "0x1\r\na\r\n0\r\n\r\n", "1\na\r\n0\r\n\r\n", "1;\0\r\na\r\n0\r\n\r\n", "1\r\naX0\r\n\r\n", "-1\r\n"]
+    {
         let head = "POST /chunks HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
         let answers = served.talk(format!("{head}1\r\na\r\n{body}{POISON}")).await;
         assert_eq!(statuses(&answers), [400], "{body:?}: {answers}");
@@ -88,7 +90,7 @@ async fn a_declined_upgrade_goes_on_as_http() {
     assert_eq!(served.seen(), ["/up", "/after", "/up"]);
 }
 
-/// HTTP-14: CONNECT and a 101 that nobody asked for are not answered with a tunnel.
+/// CONNECT and a 101 that nobody asked for are not answered with a tunnel.
 #[tokio::test]
 async fn there_are_no_tunnels_to_anywhere() {
     let served = Served::new(LimitSettings::default());

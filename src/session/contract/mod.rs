@@ -26,12 +26,14 @@ use crate::base::{Clock as _, Secret, SystemRandom, Timestamp};
 use crate::testing::{ManualClock, SeededRandom};
 
 mod commands;
+mod hooked;
 mod lifecycle;
 mod limits;
 mod revocation;
 mod sealing;
 
 pub use self::commands::*;
+pub use self::hooked::{Hook, Hooked};
 pub use self::lifecycle::*;
 pub use self::limits::*;
 pub use self::revocation::*;
@@ -196,9 +198,11 @@ pub fn sample_login(subject: &str) -> NewSession {
         scope: Some("openid profile".into()),
         tokens: Tokens {
             access_token: Secret::new(format!("canary-access-{subject}")),
+            access_token_obtained: Timestamp::from_unix_seconds(3700),
             access_token_expires: Timestamp::from_unix_seconds(4000),
             refresh_token: Some(Secret::new(format!("canary-refresh-{subject}"))),
             id_token: Secret::new(format!("canary-id-{subject}")),
+            nonce: Some(Secret::new(format!("canary-nonce-{subject}"))),
         },
     }
 }

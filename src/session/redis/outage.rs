@@ -32,6 +32,11 @@ impl Outage {
     /// A command got no answer.
     pub(super) fn report(&self, reason: Unavailable) {
         self.failed.store(true, Ordering::Relaxed);
+        self.missed(reason);
+    }
+
+    /// The watch got no answer.
+    pub(super) fn missed(&self, reason: Unavailable) {
         // The primary that we knew is a replica now, or the account changed: this connection will never be good again.
         if matches!(reason, Unavailable::ReadOnly | Unavailable::Credentials) {
             self.reconnect.store(true, Ordering::Relaxed);
@@ -40,6 +45,11 @@ impl Outage {
         if self.since.compare_exchange(HERE, now, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
             tracing::warn!(reason = reason.as_str(), "the session store is away");
         }
+    }
+
+    /// There is a new connection: what failed before says nothing of it.
+    pub(super) fn reconnected(&self) {
+        self.failed.store(false, Ordering::Relaxed);
     }
 
     /// The watch got an answer. The store is back when no command failed in between either.
@@ -98,5 +108,10 @@ mod tests {
         assert_eq!(outage.away_since(), None);
         assert!(outage.wants_reconnect());
         assert!(!outage.wants_reconnect());
+        outage.report(Unavailable::Disconnected);
+        outage.missed(Unavailable::Disconnected);
+        outage.reconnected();
+        outage.answered();
+        assert_eq!(outage.away_since(), None, "an old connection's failures are not the new one's");
     }
 }

@@ -336,7 +336,7 @@ async fn refusals_have_a_reason_and_heal() {
 #[tokio::test]
 async fn a_least_rights_account_is_enough() {
     const RIGHTS: &[&str] = &[
-        "ACL", "SETUSER", "vestibule", "on", ">pass word", "~vestibule:*", "+hello", "+client|setname",
+        "ACL", "SETUSER", "vestibule", "on", ">pass word", "~vestibule:*", "+hello", "+client|setname", "+client|id",
         "+client|tracking", "+select", "+ping", "+info", "+get", "+mget", "+getrange", "+set", "+del", "+exists", "+incr", "+pttl",
         "+pexpire", "+time", "+zadd", "+zrem", "+zscan", "+zremrangebyscore", "+eval", "+evalsha",
     ];

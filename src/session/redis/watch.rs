@@ -9,7 +9,7 @@ use fred::clients::{Client, WithOptions};
 use fred::interfaces::{ClientLike as _, EventInterface as _};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Shared;
 use crate::session::store::Unavailable;
@@ -23,11 +23,10 @@ pub(super) async fn run(client: Client, commands: WithOptions<Client>, deadline:
     let mut forced_at: Option<Instant> = None;
     let mut misses = 0_u32;
     let mut met = false;
-    let mut ticks = interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut pause = Duration::ZERO;
     loop {
         tokio::select! {
-            _ = ticks.tick() => {}
+            () = sleep(pause) => {}
             event = connected.recv() => {
                 match event {
                     Ok(_) if !met => met = true,
@@ -35,21 +34,25 @@ pub(super) async fn run(client: Client, commands: WithOptions<Client>, deadline:
                     // Only a client that was told to quit closes its events, and nobody tells it.
                     Err(RecvError::Closed) => connected = client.reconnect_rx(),
                 }
+                shared.outage.reconnected();
                 misses = 0;
             }
         }
+        pause = EVERY;
         if connection.0.is_finished() {
             // Some errors end the client's own attempts, such as a cluster's answer that is no cluster's.
             connection = Task(client.connect());
         }
         if !client.is_connected() {
-            shared.outage.report(Unavailable::Disconnected);
+            shared.outage.missed(Unavailable::Disconnected);
+            // Asking this costs nothing, and the event of a new connection may come before it counts as one.
+            pause = SOON;
         } else if answers(&commands, deadline).await {
             misses = 0;
             shared.outage.answered();
         } else {
             misses += 1;
-            shared.outage.report(Unavailable::Deadline);
+            shared.outage.missed(Unavailable::Deadline);
         }
         let stale = misses >= MISSES || shared.outage.wants_reconnect();
         if misses >= STUCK {
@@ -84,6 +87,7 @@ impl<T> Drop for Task<T> {
 
 
 const EVERY: Duration = Duration::from_secs(1);
+const SOON: Duration = Duration::from_millis(50);
 /// After so many pings without an answer the connection is torn down,
 const MISSES: u32 = 2;
 /// and after so many everything.

@@ -33,9 +33,11 @@ pub(super) fn encode(session: &Session) -> Result<Zeroizing<Vec<u8>>, SealError>
         claims: Cow::Borrowed(&session.claims),
         scope: session.scope.as_deref().map(Cow::from),
         access_token: tokens.access_token.expose().as_str().into(),
+        access_token_obtained: tokens.access_token_obtained,
         access_token_expires: tokens.access_token_expires,
         refresh_token: tokens.refresh_token.as_ref().map(|token| token.expose().as_str().into()),
         id_token: tokens.id_token.expose().as_str().into(),
+        nonce: tokens.nonce.as_ref().map(|nonce| nonce.expose().as_str().into()),
     };
     // Two passes: a buffer that grows leaves copies of tokens behind that nobody wipes.
     let mut count = Count(0);
@@ -72,9 +74,11 @@ pub(super) fn decode(plain: &[u8], token: &SessionToken) -> Option<Session> {
         scope: read.scope.map(Cow::into_owned),
         tokens: Tokens {
             access_token: secret(read.access_token),
+            access_token_obtained: read.access_token_obtained,
             access_token_expires: read.access_token_expires,
             refresh_token: read.refresh_token.map(secret),
             id_token: secret(read.id_token),
+            nonce: read.nonce.map(secret),
         },
     })
 }
@@ -102,10 +106,12 @@ struct Written<'a> {
     scope: Option<Cow<'a, str>>,
     #[serde(borrow)]
     access_token: Cow<'a, str>,
+    access_token_obtained: Timestamp,
     access_token_expires: Timestamp,
     refresh_token: Option<Cow<'a, str>>,
     #[serde(borrow)]
     id_token: Cow<'a, str>,
+    nonce: Option<Cow<'a, str>>,
 }
 
 /// Borrowed text stays in the buffer that is wiped anyway; owned text (it held an escape) is wiped here.
