@@ -161,7 +161,12 @@ impl Walk {
 
     /// What may have been meant by a key that does not exist here: a neighbour, or the same key elsewhere. What was meant is not
     /// missing as well.
-    fn unknown_key_fix(&mut self, name: &str, path: &Path, properties: Option<&serde_json::Map<String, Value>>) -> String {
+    fn unknown_key_fix(
+        &mut self,
+        name: &str,
+        path: &Path,
+        properties: Option<&serde_json::Map<String, Value>>,
+    ) -> String {
         let neighbours = properties.into_iter().flatten().map(|(name, _)| name.as_str());
         if let Some(meant) = closest(name, neighbours.clone()) {
             self.places.mark_broken(&path.key(meant).shown);

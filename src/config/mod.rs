@@ -81,9 +81,9 @@ impl Config {
     pub fn load(path: &Path, environment: &dyn Environment) -> Result<Self, Problems> {
         let name = path.display().to_string();
         let nowhere = || Place { file: name.as_str().into(), position: None, key: String::new() };
-        let contents = environment
-            .read(path)
-            .map_err(|error| Problems::one(nowhere(), format!("The configuration cannot be read: {}.", check::why(&error)), ""))?;
+        let contents = environment.read(path).map_err(|error| {
+            Problems::one(nowhere(), format!("The configuration cannot be read: {}.", check::why(&error)), "")
+        })?;
         let text = std::str::from_utf8(contents.bytes.expose())
             .map_err(|_| Problems::one(nowhere(), "The configuration is not UTF-8 text.".to_owned(), ""))?;
         Self::parse(text, path, environment)
@@ -97,8 +97,9 @@ impl Config {
         let (file, places, problems) = document::read(text, &path.display().to_string());
         let Some(file) = file else {
             let place = places.of("");
-            return Err(Problems::collect(problems)
-                .unwrap_or_else(|| Problems::one(place, "This is not TOML.".to_owned(), "")));
+            return Err(
+                Problems::collect(problems).unwrap_or_else(|| Problems::one(place, "This is not TOML.".to_owned(), ""))
+            );
         };
         check::check(&file, places, problems, environment, path.parent().unwrap_or(Path::new("")))
     }

@@ -212,7 +212,10 @@ fn listener(listener: &ListenerSettings) -> Value {
         ListenAddress::Unix(path) => format!("unix:{}", path.display()),
     };
     let pairs = listener.certificates.iter().map(|pair| {
-        Value::Table(table([("certificate", Some(text(pair.certificate.display()))), ("key", Some(text(pair.key.display())))]))
+        Value::Table(table([
+            ("certificate", Some(text(pair.certificate.display()))),
+            ("key", Some(text(pair.key.display()))),
+        ]))
     });
     Value::Table(table([
         ("address", Some(address.into())),
@@ -240,7 +243,10 @@ fn provider(provider: &ProviderSettings) -> Value {
         ("client_secret", Some(secret())),
         ("client_auth", Some(client_auth.into())),
         ("scopes", Some(list(&provider.scopes))),
-        ("response_mode", Some(text(if provider.response_mode == ResponseMode::FormPost { "form_post" } else { "query" }))),
+        (
+            "response_mode",
+            Some(text(if provider.response_mode == ResponseMode::FormPost { "form_post" } else { "query" })),
+        ),
         ("userinfo", Some(provider.userinfo.into())),
         ("claims", Some(texts(&provider.claims))),
         ("authorize_params", Some(texts(&provider.authorize_params))),
@@ -268,10 +274,14 @@ fn upstream_identity(identity: &UpstreamIdentitySettings) -> Value {
 /// Scheme, host, port and path. Parameters may hold a Sentinel's password, the rest a user's.
 fn without_secrets(url: &str) -> String {
     let Ok(mut url) = Url::parse(url) else { return SECRET.to_owned() };
-    let hidden = !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some();
+    let hidden =
+        !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some();
     url.set_query(None);
     url.set_fragment(None);
-    if hidden && !url.host_str().unwrap_or_default().is_empty() && (url.set_password(None).is_err() || url.set_username("").is_err()) {
+    if hidden
+        && !url.host_str().unwrap_or_default().is_empty()
+        && (url.set_password(None).is_err() || url.set_username("").is_err())
+    {
         return SECRET.to_owned();
     }
     url.to_string()

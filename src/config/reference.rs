@@ -124,7 +124,11 @@ fn plain(schema: &Value) -> String {
         Some("integer") => "number".to_owned(),
         Some("array") => {
             let items = schema.get("items").unwrap_or(&Value::Null);
-            if items.get("properties").is_some() { "list of tables".to_owned() } else { format!("list of {}", kind(items)) }
+            if items.get("properties").is_some() {
+                "list of tables".to_owned()
+            } else {
+                format!("list of {}", kind(items))
+            }
         }
         Some("object") if schema.get("properties").is_some() => "table".to_owned(),
         Some("object") => match schema.get("additionalProperties") {
@@ -146,7 +150,10 @@ fn toml(value: &Value) -> String {
         Value::Array(items) => format!("[{}]", items.iter().map(toml).collect::<Vec<_>>().join(", ")),
         Value::Object(members) if members.is_empty() => "{}".to_owned(),
         Value::Object(members) => {
-            let members: Vec<String> = members.iter().map(|(name, value)| format!("{} = {}", super::document::quoted(name), toml(value))).collect();
+            let members: Vec<String> = members
+                .iter()
+                .map(|(name, value)| format!("{} = {}", super::document::quoted(name), toml(value)))
+                .collect();
             format!("{{ {} }}", members.join(", "))
         }
         other => other.to_string(),

@@ -75,7 +75,9 @@ impl<'a> Shape<'a> {
     pub fn fix(&self, value: &DeValue<'_>) -> String {
         match (self, value) {
             (Self::Array(_), DeValue::Array(_)) => String::new(),
-            (Self::Array(_), DeValue::Table(_)) => "For a list of tables write its head in double brackets: [[…]].".to_owned(),
+            (Self::Array(_), DeValue::Table(_)) => {
+                "For a list of tables write its head in double brackets: [[…]].".to_owned()
+            }
             (Self::Array(_), _) => "Put it in brackets: […].".to_owned(),
             (Self::Table(_), DeValue::Array(_)) => "Write its head in single brackets: […].".to_owned(),
             _ => String::new(),
@@ -104,7 +106,9 @@ impl Leaf<'_> {
         Err(match complaint {
             None => self.wrong_type(value),
             // What a number or a duration may be is not all that may stand here.
-            Some((what, fix)) if fix.is_empty() && !self.words.is_empty() => (what, format!("{} is possible too.", listed_text(&self.words))),
+            Some((what, fix)) if fix.is_empty() && !self.words.is_empty() => {
+                (what, format!("{} is possible too.", listed_text(&self.words)))
+            }
             Some(complaint) => complaint,
         })
     }
@@ -117,7 +121,11 @@ impl Leaf<'_> {
             None => format!("Possible are {}{list}.", listed_text(&self.words)),
         };
         // A word that resembles none of ours may be something that was pasted here by mistake.
-        let what = if meant.is_some() { format!("{text:?} is not one of the words for this key.") } else { "This is not one of the words for this key.".to_owned() };
+        let what = if meant.is_some() {
+            format!("{text:?} is not one of the words for this key.")
+        } else {
+            "This is not one of the words for this key.".to_owned()
+        };
         (what, fix)
     }
 
@@ -130,11 +138,13 @@ impl Leaf<'_> {
             wanted.push("a list".to_owned());
         }
         let what = format!("This is {}; it has to be {}.", kind_of(value), wanted.join(", or "));
-        let unquoted = |text: &str| self.others.iter().any(|other| match kind(other) {
-            "integer" => text.replace('_', "").parse::<u64>().is_ok(),
-            "boolean" => text == "true" || text == "false",
-            _ => false,
-        });
+        let unquoted = |text: &str| {
+            self.others.iter().any(|other| match kind(other) {
+                "integer" => text.replace('_', "").parse::<u64>().is_ok(),
+                "boolean" => text == "true" || text == "false",
+                _ => false,
+            })
+        };
         let fix = match value {
             DeValue::String(text) if unquoted(text) => "Leave the quotation marks out.",
             DeValue::Integer(_) if self.others.iter().any(|other| format(other) == "span") => {
@@ -174,7 +184,9 @@ pub fn secret(value: &DeValue<'_>) -> Result<(), Complaint> {
 
 /// Checks one alternative. `Err(None)`: it is of another type altogether.
 fn check(schema: &Value, value: &DeValue<'_>) -> Result<(), Option<Complaint>> {
-    let parsed = |text: &str, result: Result<(), &str>| result.map_err(|what| Some((format!("{text:?} {what}."), String::new())));
+    let parsed = |text: &str, result: Result<(), &str>| {
+        result.map_err(|what| Some((format!("{text:?} {what}."), String::new())))
+    };
     match (kind(schema), format(schema), value) {
         (_, "span", DeValue::String(text)) => parsed(text, Span::parse(text).map(drop)),
         (_, "size", DeValue::String(text)) => parsed(text, Size::parse(text).map(drop)),

@@ -63,7 +63,8 @@ mod tests {
 
     #[test]
     fn distance_counts_edits() {
-        for (from, to, edits) in [("", "", 0), ("a", "", 1), ("", "abc", 3), ("ab", "ba", 1), ("kitten", "sitting", 3)] {
+        for (from, to, edits) in [("", "", 0), ("a", "", 1), ("", "abc", 3), ("ab", "ba", 1), ("kitten", "sitting", 3)]
+        {
             assert_eq!(distance(from, to), edits, "{from} {to}");
         }
     }

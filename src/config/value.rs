@@ -34,8 +34,10 @@ impl Span {
                 _ => return Err(NOT_A_SPAN),
             };
             let number: u64 = number.parse().map_err(|_| NOT_A_SPAN)?;
-            seconds =
-                number.checked_mul(unit).and_then(|more| seconds.checked_add(more)).ok_or("is longer than 100 years")?;
+            seconds = number
+                .checked_mul(unit)
+                .and_then(|more| seconds.checked_add(more))
+                .ok_or("is longer than 100 years")?;
             rest = units.as_str();
             if rest.is_empty() {
                 break;
@@ -222,12 +224,19 @@ mod tests {
 
     #[test]
     fn spans_are_numbers_with_units() {
-        for (text, seconds) in
-            [("0s", 0), ("90s", 90), ("30m", 1_800), ("12h", 43_200), ("1h30m", 5_400), ("1y", 365 * DAY), ("2w", 14 * DAY)]
-        {
+        for (text, seconds) in [
+            ("0s", 0),
+            ("90s", 90),
+            ("30m", 1_800),
+            ("12h", 43_200),
+            ("1h30m", 5_400),
+            ("1y", 365 * DAY),
+            ("2w", 14 * DAY),
+        ] {
             assert_eq!(Span::parse(text), Ok(Span(Duration::from_secs(seconds))), "{text}");
         }
-        for text in ["", "30", "m", "30 m", "-1s", "1.5h", "500ms", "1h30", "99999999999999999999s", "101y", "٣s", "1é"] {
+        for text in ["", "30", "m", "30 m", "-1s", "1.5h", "500ms", "1h30", "99999999999999999999s", "101y", "٣s", "1é"]
+        {
             assert!(Span::parse(text).is_err(), "{text}");
         }
     }

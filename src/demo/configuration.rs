@@ -46,6 +46,9 @@ public_url = "{public}"
 address = "{admin}"
 token = {{ env = "{ADMIN_TOKEN}" }}
 
+[telemetry]
+log = "warn" # what there is to read is the welcome; RUST_LOG=info shows the rest
+
 [session]
 store = "memory"
 

@@ -47,6 +47,8 @@ enum Revocation {
 struct Steps {
     inner: Arc<dyn SessionStore>,
     variant: Variant,
+    /// Names that nobody else touches in this run: commands on them go through with the one before.
+    apart: Vec<&'static str>,
     turn: AtomicBool,
     /// Whose turn it is.
     actor: AtomicUsize,
@@ -58,8 +60,9 @@ struct Steps {
 #[async_trait]
 impl Hook for Steps {
     async fn before(&self, command: &'static str, on: &str) -> Result<(), StoreError> {
+        let apart = self.apart.iter().any(|prefix| on.starts_with(prefix));
         std::future::poll_fn(|context| {
-            if self.turn.swap(false, Ordering::SeqCst) {
+            if apart || self.turn.swap(false, Ordering::SeqCst) {
                 return Poll::Ready(());
             }
             context.waker().wake_by_ref();
@@ -105,9 +108,14 @@ type Choose<'a> = dyn FnMut(usize) -> (usize, bool) + 'a;
 fn run(variant: Variant, kinds: &[Revocation], refreshes: bool, choose: &mut Choose<'_>) -> Result<(), String> {
     let clock = ManualClock::default();
     let inner: Arc<dyn SessionStore> = Arc::new(MemoryStore::new(Arc::new(clock)));
+    let mut apart = vec!["vestibule:sid:", "vestibule:attempt:"];
+    if !kinds.contains(&Revocation::Everybody) {
+        apart.extend(["vestibule:sessions:", "vestibule:generation"]);
+    }
     let hook = Arc::new(Steps {
         inner: Arc::clone(&inner),
         variant,
+        apart,
         turn: AtomicBool::new(false),
         actor: AtomicUsize::new(0),
         numbers: Mutex::default(),
@@ -203,7 +211,12 @@ async fn refresh(replica: Arc<Replica>, signed_in: Arc<Mutex<Option<Arc<LiveSess
     replica.sessions.replace(&held, held.session().clone(), replica.now()).await.unwrap();
 }
 
-async fn revoke(replica: Arc<Replica>, kind: Revocation, actor: usize, acknowledged: Arc<Mutex<Vec<(usize, Revocation)>>>) {
+async fn revoke(
+    replica: Arc<Replica>,
+    kind: Revocation,
+    actor: usize,
+    acknowledged: Arc<Mutex<Vec<(usize, Revocation)>>>,
+) {
     match kind {
         Revocation::User => replica.sessions.revoke_user(ISSUER, "u1").await,
         Revocation::ProviderSid => replica.sessions.revoke_provider_sid(ISSUER, "op-u1").await,
@@ -266,16 +279,14 @@ async fn the_protocol_holds_in_every_order_of_one_login_and_one_revocation() {
                 None => break,
             }
         }
-        assert!(runs > 1000, "{kind:?}: {runs}");
+        assert!(runs > 500, "{kind:?}: {runs}");
     }
 }
 
 /// The test can fail: each part of the protocol that is left out is found out.
 #[tokio::test]
 async fn every_broken_variant_is_found_out() {
-    for variant in
-        [Variant::NumberOverwritten, Variant::NoLook, Variant::YoungerToo, Variant::NoCompareAndSet]
-    {
+    for variant in [Variant::NumberOverwritten, Variant::NoLook, Variant::YoungerToo, Variant::NoCompareAndSet] {
         let found = by_chance(variant, &[Revocation::User, Revocation::User], 0..20_000);
         assert!(found.is_err(), "{variant:?} was not found out");
         tokio::task::yield_now().await;
@@ -296,8 +307,16 @@ async fn names_come_before_the_session_and_go_after_it() {
     assert_eq!(
         wrote,
         [
-            "mark_once", "read_number", "add_member", "add_member", "add_member", "point", "create_session", "read_number",
-            "is_marked", "read_number",
+            "mark_once",
+            "read_number",
+            "add_member",
+            "add_member",
+            "add_member",
+            "point",
+            "create_session",
+            "read_number",
+            "is_marked",
+            "read_number",
         ]
     );
     let check = |ended: Vec<&'static str>| {

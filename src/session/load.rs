@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
+use super::Sessions;
 use super::live::LiveSession;
 use super::names::Name;
 use super::store::{StoreError, Unavailable};
 use super::token::SessionToken;
-use super::Sessions;
 use crate::base::Timestamp;
 
 /// What looking a cookie up found.

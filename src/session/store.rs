@@ -330,7 +330,9 @@ mod tests {
         let key = SessionToken::generate(&SeededRandom::new(1)).key();
         let member = Member { key, born: u64::MAX, created: Timestamp::from_unix_millis(-5) };
         assert_eq!(Member::parse(&member.to_string()), Some(member));
-        for wrong in ["", "a.1.2", &format!("{key}"), &format!("{key}.1"), &format!("{key}.1.2.3"), &format!("{key}.-1.2")] {
+        for wrong in
+            ["", "a.1.2", &format!("{key}"), &format!("{key}.1"), &format!("{key}.1.2.3"), &format!("{key}.-1.2")]
+        {
             assert_eq!(Member::parse(wrong), None, "{wrong}");
         }
     }

@@ -18,14 +18,22 @@ impl Check<'_> {
         let key_key = format!("{key}.key");
         let Some(contents) = self.secret_file(&key_key, &files.key) else { return };
         let Ok(private) = PrivateKeyDer::from_pem_slice(contents.bytes.expose()) else {
-            self.problem(&key_key, format!("There is no private key in {} that can be read.", files.key.display()), UNENCRYPTED);
+            self.problem(
+                &key_key,
+                format!("There is no private key in {} that can be read.", files.key.display()),
+                UNENCRYPTED,
+            );
             return;
         };
         let Some(chain) = chain else { return };
         match CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider()) {
             Ok(_) => {}
             Err(rustls::Error::InconsistentKeys(_)) => {
-                self.problem(&key_key, "This key is not that of the certificate.", "Name the two files that belong together.");
+                self.problem(
+                    &key_key,
+                    "This key is not that of the certificate.",
+                    "Name the two files that belong together.",
+                );
             }
             Err(_) => self.problem(&key_key, "This certificate and key cannot be used for TLS.", ""),
         }

@@ -25,13 +25,21 @@ impl Check<'_> {
             }
             listeners.push(listener);
         }
-        if !listeners.is_empty() && listeners.iter().all(|listener| listener.redirect_to_https) && listeners.len() == written.len() {
+        if !listeners.is_empty()
+            && listeners.iter().all(|listener| listener.redirect_to_https)
+            && listeners.len() == written.len()
+        {
             self.problem("listeners", "All listeners only redirect; none serves.", "Add one without `redirect`.");
         }
         listeners
     }
 
-    fn listener(&mut self, key: &str, written: &ListenerFile, origin: Option<&Arc<PublicOrigin>>) -> Option<ListenerSettings> {
+    fn listener(
+        &mut self,
+        key: &str,
+        written: &ListenerFile,
+        origin: Option<&Arc<PublicOrigin>>,
+    ) -> Option<ListenerSettings> {
         let mut certificates = Vec::new();
         for (index, pair) in written.certificates.iter().flatten().enumerate() {
             certificates.extend(self.certificate(&format!("{key}.certificates[{index}]"), pair));
@@ -40,10 +48,18 @@ impl Check<'_> {
         if redirect_to_https {
             let key = format!("{key}.redirect");
             if written.certificates.as_ref().is_some_and(|pairs| !pairs.is_empty()) {
-                self.problem(&key, "A listener that redirects to https speaks plain http; this one has certificates.", "Take one of the two out.");
+                self.problem(
+                    &key,
+                    "A listener that redirects to https speaks plain http; this one has certificates.",
+                    "Take one of the two out.",
+                );
             }
             if origin.is_some_and(|origin| !origin.https) {
-                self.problem(&key, "There is no https to redirect to: `public_url` is http.", "Take it out, or use https:// in `public_url`.");
+                self.problem(
+                    &key,
+                    "There is no https to redirect to: `public_url` is http.",
+                    "Take it out, or use https:// in `public_url`.",
+                );
             }
         }
         let address_key = format!("{key}.address");
@@ -52,9 +68,15 @@ impl Check<'_> {
             return None;
         };
         let address = match address.strip_prefix("unix:") {
-            Some(path) if path.starts_with('/') && path.len() <= UNIX_PATH && !path.contains('\0') => ListenAddress::Unix(PathBuf::from(path)),
+            Some(path) if path.starts_with('/') && path.len() <= UNIX_PATH && !path.contains('\0') => {
+                ListenAddress::Unix(PathBuf::from(path))
+            }
             Some(_) => {
-                self.problem(&address_key, "This is not the path of a Unix socket.", "Write an absolute path of up to 100 bytes, such as \"unix:/run/vestibule.sock\".");
+                self.problem(
+                    &address_key,
+                    "This is not the path of a Unix socket.",
+                    "Write an absolute path of up to 100 bytes, such as \"unix:/run/vestibule.sock\".",
+                );
                 return None;
             }
             None => ListenAddress::Tcp(self.socket_address(&address_key, address)?),
@@ -100,7 +122,8 @@ impl Check<'_> {
         if let Some(token) = &token
             && (token.expose().len() < ADMIN_TOKEN || !token.expose().bytes().all(|byte| byte.is_ascii_graphic()))
         {
-            let what = format!("The token has fewer than {ADMIN_TOKEN} characters, or some that a header cannot carry.");
+            let what =
+                format!("The token has fewer than {ADMIN_TOKEN} characters, or some that a header cannot carry.");
             self.problem("admin.token", what, "Make one with: openssl rand -hex 32");
         }
         AdminSettings { address, token, ready_without_store: written.ready_without_store.unwrap_or(false) }

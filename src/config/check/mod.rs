@@ -47,7 +47,12 @@ pub fn check(
             config.warnings.sort_by_key(|warning| warning.place.position.unwrap_or_default());
             Ok(config)
         }
-        (None, None) => Err(Problems::one(check.places.of(""), "This configuration cannot be used, and nothing was found that is wrong with it. Please report that.".to_owned(), "")),
+        (None, None) => Err(Problems::one(
+            check.places.of(""),
+            "This configuration cannot be used, and nothing was found that is wrong with it. Please report that."
+                .to_owned(),
+            "",
+        )),
     }
 }
 
@@ -64,7 +69,10 @@ impl Check<'_> {
     fn all(&mut self, file: &FileConfig) -> Option<Config> {
         let development = file.development.unwrap_or(false);
         if development {
-            self.warn("development", "http:// is accepted beyond loopback. Never switch this on where strangers can listen.");
+            self.warn(
+                "development",
+                "http:// is accepted beyond loopback. Never switch this on where strangers can listen.",
+            );
         }
         let public = self.public(file, development);
         let origin = public.as_ref().and_then(|public| public.first());
@@ -147,7 +155,9 @@ impl Check<'_> {
                 let what = format!("The file {} cannot be read: {}.", path.display(), why(&error));
                 let fix = match error.kind() {
                     std::io::ErrorKind::PermissionDenied => "Let the user that Vestibule runs as read it.",
-                    std::io::ErrorKind::NotFound => "Make the file, or correct the path; a relative one starts at the folder of the configuration.",
+                    std::io::ErrorKind::NotFound => {
+                        "Make the file, or correct the path; a relative one starts at the folder of the configuration."
+                    }
                     _ => "",
                 };
                 self.problem(key, what, fix);
@@ -174,7 +184,10 @@ impl Check<'_> {
                 let contents = self.secret_file(&format!("{key}.file"), &path)?;
                 let bytes = contents.bytes.expose();
                 let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-                (Secret::new(bytes.strip_suffix(b"\r").unwrap_or(bytes).to_vec()), format!("The file {}", path.display()))
+                (
+                    Secret::new(bytes.strip_suffix(b"\r").unwrap_or(bytes).to_vec()),
+                    format!("The file {}", path.display()),
+                )
             }
             SecretSource::Env(source) => {
                 let Some(value) = self.environment.var(&source.env) else {
@@ -198,7 +211,11 @@ impl Check<'_> {
         match std::str::from_utf8(bytes.expose()) {
             Ok(text) if !text.chars().any(char::is_control) => Some(Secret::new(text.to_owned())),
             _ => {
-                self.problem(key, "This secret is not one line of text.", "Look for line breaks and bytes that are not UTF-8.");
+                self.problem(
+                    key,
+                    "This secret is not one line of text.",
+                    "Look for line breaks and bytes that are not UTF-8.",
+                );
                 None
             }
         }
@@ -208,7 +225,9 @@ impl Check<'_> {
     fn unknown_name<'n>(&mut self, key: &str, kind: &str, name: &str, known: impl Iterator<Item = &'n str> + Clone) {
         let fix = match closest(name, known.clone()) {
             Some(meant) => format!("Did you mean {meant:?}?"),
-            None if known.clone().next().is_none() => format!("Describe it in [{kind}s.{}].", super::document::quoted(name)),
+            None if known.clone().next().is_none() => {
+                format!("Describe it in [{kind}s.{}].", super::document::quoted(name))
+            }
             None => format!("Known: {}.", super::document::listed(known)),
         };
         self.problem(key, format!("There is no {kind} {name:?}."), fix);
@@ -218,7 +237,11 @@ impl Check<'_> {
     fn name(&mut self, key: &str, name: &str) {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) {
-            self.problem(key, "This name cannot be used.", "Names have up to 64 letters (A to Z), digits, hyphens and underscores.");
+            self.problem(
+                key,
+                "This name cannot be used.",
+                "Names have up to 64 letters (A to Z), digits, hyphens and underscores.",
+            );
         }
     }
 
@@ -229,7 +252,11 @@ impl Check<'_> {
             match PublicOrigin::parse(text) {
                 Ok(origin) => origins.push(origin.to_string()),
                 Err(error) => {
-                    self.problem(&format!("{key}[{index}]"), format!("This is not an origin: {error}."), "Write it like \"https://spa.example.com\".");
+                    self.problem(
+                        &format!("{key}[{index}]"),
+                        format!("This is not an origin: {error}."),
+                        "Write it like \"https://spa.example.com\".",
+                    );
                 }
             }
         }

@@ -49,7 +49,8 @@ impl Check<'_> {
         }
         let scopes = self.scopes(&format!("{key}.scopes"), written.scopes.as_deref());
         let claims = self.claim_paths(&format!("{key}.claims"), written.claims.as_ref());
-        let authorize_params = self.authorize_params(&format!("{key}.authorize_params"), written.authorize_params.as_ref());
+        let authorize_params =
+            self.authorize_params(&format!("{key}.authorize_params"), written.authorize_params.as_ref());
         if let Some(resource) = &written.resource
             && !Url::parse(resource).is_ok_and(|url| url.fragment().is_none())
         {
@@ -99,7 +100,8 @@ impl Check<'_> {
             return None;
         };
         let plain = issuer.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-        let Some(url) = Url::parse(issuer).ok().filter(|url| plain && url.has_host() && url.as_str().contains("://")) else {
+        let Some(url) = Url::parse(issuer).ok().filter(|url| plain && url.has_host() && url.as_str().contains("://"))
+        else {
             self.problem(key, "This is not a URL.", FIX);
             return None;
         };
@@ -113,7 +115,9 @@ impl Check<'_> {
         match url.scheme() {
             "https" => {}
             "http" if is_loopback(url.host_str().unwrap_or_default()) => {}
-            "http" if development => self.warn(key, format!("{origin} is not https: tokens and secrets can be read on the way.")),
+            "http" if development => {
+                self.warn(key, format!("{origin} is not https: tokens and secrets can be read on the way."))
+            }
             "http" => {
                 let fix = "Use https://, or set `development = true` for a network that only you can reach.";
                 self.problem(key, format!("{origin} is not https, and the host is not loopback."), fix);
@@ -129,7 +133,11 @@ impl Check<'_> {
             return None;
         };
         if id.is_empty() || id.chars().any(char::is_control) {
-            self.problem(key, "This is not a client ID.", "Write the name under which Vestibule is registered at the provider.");
+            self.problem(
+                key,
+                "This is not a client ID.",
+                "Write the name under which Vestibule is registered at the provider.",
+            );
         }
         Some(id.to_owned())
     }
@@ -139,7 +147,8 @@ impl Check<'_> {
         match &written.client_secret {
             Some(source) => self.secret_text(key, source),
             None => {
-                let fix = "Vestibule is a confidential client. Write { file = \"/run/secrets/name\" } or { env = \"NAME\" }.";
+                let fix =
+                    "Vestibule is a confidential client. Write { file = \"/run/secrets/name\" } or { env = \"NAME\" }.";
                 self.missing(key, fix);
                 None
             }
@@ -153,7 +162,11 @@ impl Check<'_> {
         for (index, scope) in written.unwrap_or(&default).iter().enumerate() {
             // RFC 6749 section 3.3
             if scope.is_empty() || !scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\') {
-                self.problem(&format!("{key}[{index}]"), "This is not one scope.", "Write each scope as a text of its own, without spaces.");
+                self.problem(
+                    &format!("{key}[{index}]"),
+                    "This is not one scope.",
+                    "Write each scope as a text of its own, without spaces.",
+                );
             } else if !scopes.contains(scope) {
                 scopes.push(scope.clone());
             }
@@ -168,7 +181,11 @@ impl Check<'_> {
                 let what = format!("`{name}` always has the meaning that the protocol gives it.");
                 self.problem(&key, what, "Choose another name.");
             } else if name.is_empty() || path.split('.').any(str::is_empty) {
-                self.problem(&key, "This is not a path in the provider's claims.", "Write names with dots between, such as \"realm_access.roles\".");
+                self.problem(
+                    &key,
+                    "This is not a path in the provider's claims.",
+                    "Write names with dots between, such as \"realm_access.roles\".",
+                );
             }
         }
         written.cloned().unwrap_or_default()
@@ -195,8 +212,15 @@ impl Check<'_> {
         let written = written.cloned().unwrap_or_default();
         let default = LogoutSettings::default();
         if let Some(target) = &written.return_to {
-            let path = |text: &str| text.starts_with('/') && !text.starts_with("//") && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-            let ours = public.iter().filter_map(|origin| target.strip_prefix(&origin.to_string())).any(|rest| rest.is_empty() || path(rest));
+            let path = |text: &str| {
+                text.starts_with('/')
+                    && !text.starts_with("//")
+                    && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+            };
+            let ours = public
+                .iter()
+                .filter_map(|origin| target.strip_prefix(&origin.to_string()))
+                .any(|rest| rest.is_empty() || path(rest));
             if !path(target) && !ours && !public.is_empty() {
                 let what = "This is neither a path nor a URL of a public origin.";
                 self.problem(&format!("{key}.return_to"), what, "Write a path such as \"/goodbye\".");

@@ -21,7 +21,11 @@ impl Check<'_> {
         let first = match PublicOrigin::parse(text) {
             Ok(origin) => origin,
             Err(error) => {
-                self.problem("public_url", format!("This is not an origin: {error}."), "Write it like \"https://app.example.com\".");
+                self.problem(
+                    "public_url",
+                    format!("This is not an origin: {error}."),
+                    "Write it like \"https://app.example.com\".",
+                );
                 return None;
             }
         };
@@ -35,18 +39,30 @@ impl Check<'_> {
         for (index, text) in file.also_public.iter().flatten().enumerate() {
             let key = format!("also_public[{index}]");
             match PublicOrigin::parse(text) {
-                Err(error) => self.problem(&key, format!("This is not an origin: {error}."), "Write it like \"https://app.example.com:8443\"."),
+                Err(error) => self.problem(
+                    &key,
+                    format!("This is not an origin: {error}."),
+                    "Write it like \"https://app.example.com:8443\".",
+                ),
                 Ok(origin) if public.iter().any(|known| **known == origin) => {
                     self.problem(&key, format!("{origin} is a public origin already."), "Take it out.");
                 }
                 // Cookies do not know ports: there one session serves both origins. Any other host would need a cookie of its
                 // own, and so a way to carry the session there.
-                Ok(origin) if public.first().is_some_and(|first| first.host == origin.host && first.https == origin.https) => {
+                Ok(origin)
+                    if public.first().is_some_and(|first| first.host == origin.host && first.https == origin.https) =>
+                {
                     public.push(Arc::new(origin));
                 }
                 Ok(origin) if public.first().is_some_and(|first| first.host == origin.host) => {
-                    let what = format!("{origin} is the host of public_url under another scheme: its cookies would not be sent there.");
-                    self.problem(&key, what, "Use the scheme of `public_url`; a listener with redirect = \"https\" serves http.");
+                    let what = format!(
+                        "{origin} is the host of public_url under another scheme: its cookies would not be sent there."
+                    );
+                    self.problem(
+                        &key,
+                        what,
+                        "Use the scheme of `public_url`; a listener with redirect = \"https\" serves http.",
+                    );
                 }
                 Ok(_) => {
                     let what = "Not supported yet: another host than that of `public_url`, to which a session has to be handed over.";
@@ -64,14 +80,20 @@ impl Check<'_> {
         let name = written.name.unwrap_or_else(|| if secure { "__Host-vestibule" } else { "vestibule" }.to_owned());
         let key = "session.cookie.name";
         let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        let prefixed = ["__host-", "__secure-", "__http-"].iter().any(|prefix| name.to_ascii_lowercase().starts_with(prefix));
+        let prefixed =
+            ["__host-", "__secure-", "__http-"].iter().any(|prefix| name.to_ascii_lowercase().starts_with(prefix));
         if name.is_empty() || name.len() > 64 || !name.bytes().all(token) {
-            self.problem(key, "This is not a name that a cookie can have.", "Use up to 64 letters, digits, hyphens and underscores.");
+            self.problem(
+                key,
+                "This is not a name that a cookie can have.",
+                "Use up to 64 letters, digits, hyphens and underscores.",
+            );
         } else if !secure && prefixed {
             let what = "Browsers refuse a cookie with this prefix over http, and `public_url` is http.";
             self.problem(key, what, "Take the prefix off, or use https://.");
         } else if secure && (!name.starts_with("__Host-") || name == "__Host-") {
-            let what = "On https the name has to begin with \"__Host-\": only then can no other host plant such a cookie.";
+            let what =
+                "On https the name has to begin with \"__Host-\": only then can no other host plant such a cookie.";
             self.problem(key, what, "Write \"__Host-\" and a name.");
         }
         let same_site = match written.same_site {
@@ -81,10 +103,18 @@ impl Check<'_> {
         };
         let partitioned = written.partitioned.unwrap_or(false);
         if same_site == SameSite::None && !secure {
-            self.problem("session.cookie.same_site", "\"none\" needs `Secure`, and `public_url` is http.", "Use https://, or \"lax\".");
+            self.problem(
+                "session.cookie.same_site",
+                "\"none\" needs `Secure`, and `public_url` is http.",
+                "Use https://, or \"lax\".",
+            );
         }
         if partitioned && !secure {
-            self.problem("session.cookie.partitioned", "This needs `Secure`, and `public_url` is http.", "Use https://, or take it out.");
+            self.problem(
+                "session.cookie.partitioned",
+                "This needs `Secure`, and `public_url` is http.",
+                "Use https://, or take it out.",
+            );
         }
         CookieSettings { name, same_site, partitioned, secure }
     }
@@ -124,7 +154,9 @@ impl Check<'_> {
         hsts: Option<String>,
     ) -> NetworkSettings {
         let mut trusted_proxies = Vec::new();
-        for (index, text) in file.network.iter().flat_map(|network| network.trusted_proxies.iter().flatten()).enumerate() {
+        for (index, text) in
+            file.network.iter().flat_map(|network| network.trusted_proxies.iter().flatten()).enumerate()
+        {
             let key = format!("network.trusted_proxies[{index}]");
             match text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)) {
                 Ok(network) => {
@@ -133,7 +165,11 @@ impl Check<'_> {
                     }
                     trusted_proxies.push(network.trunc());
                 }
-                Err(_) => self.problem(&key, "This is not an address or a network.", "Write it like \"10.0.0.0/8\", \"fd00::/8\" or \"192.0.2.7\"."),
+                Err(_) => self.problem(
+                    &key,
+                    "This is not an address or a network.",
+                    "Write it like \"10.0.0.0/8\", \"fd00::/8\" or \"192.0.2.7\".",
+                ),
             }
         }
         // Ours is removed even where no upstream gets it: an application may come to trust it before the configuration does.

@@ -14,18 +14,26 @@ impl Check<'_> {
         let default = LimitSettings::default();
         let header_bytes = written.header_bytes.map_or(default.header_bytes as u64, |size| size.0);
         if !HEADER_BYTES.contains(&header_bytes) {
-            let fix = format!("It can be from \"{}\" to \"{}\".", Size::write(*HEADER_BYTES.start()), Size::write(*HEADER_BYTES.end()));
+            let fix = format!(
+                "It can be from \"{}\" to \"{}\".",
+                Size::write(*HEADER_BYTES.start()),
+                Size::write(*HEADER_BYTES.end())
+            );
             self.problem("limits.header_bytes", "This size is out of range.", fix);
         }
-        let mut time = |name: &str, written: fn(&LimitsFile) -> Option<crate::config::value::Span>, limits: &LimitsFile, default: Duration| {
-            self.span(&format!("limits.{name}"), written(limits), default, HOUR)
-        };
+        let mut time =
+            |name: &str,
+             written: fn(&LimitsFile) -> Option<crate::config::value::Span>,
+             limits: &LimitsFile,
+             default: Duration| { self.span(&format!("limits.{name}"), written(limits), default, HOUR) };
         let header_time = time("header_time", |limits| limits.header_time, &written, default.header_time);
         let handshake_time = time("handshake_time", |limits| limits.handshake_time, &written, default.handshake_time);
         let idle_time = time("idle_time", |limits| limits.idle_time, &written, default.idle_time);
         let body_idle_time = time("body_idle_time", |limits| limits.body_idle_time, &written, default.body_idle_time);
         let drain_time = time("drain_time", |limits| limits.drain_time, &written, default.drain_time);
-        let count = |written: Option<u64>, default: usize| written.and_then(|count| usize::try_from(count).ok()).unwrap_or(default);
+        let count = |written: Option<u64>, default: usize| {
+            written.and_then(|count| usize::try_from(count).ok()).unwrap_or(default)
+        };
         LimitSettings {
             header_bytes: usize::try_from(header_bytes).unwrap_or(default.header_bytes),
             header_count: count(written.header_count, default.header_count),
@@ -38,7 +46,9 @@ impl Check<'_> {
             body_bytes: written.body_bytes.map_or(default.body_bytes, |limit| limit.value().map(|size| size.0)),
             connections: count(written.connections, default.connections),
             requests_in_flight: count(written.requests_in_flight, default.requests_in_flight),
-            logins_per_minute: written.logins_per_minute.map_or(default.logins_per_minute, |limit| Limit::value(limit).map(|rate| rate.0)),
+            logins_per_minute: written
+                .logins_per_minute
+                .map_or(default.logins_per_minute, |limit| Limit::value(limit).map(|rate| rate.0)),
         }
     }
 
@@ -46,7 +56,8 @@ impl Check<'_> {
         let written = file.telemetry.clone().unwrap_or_default();
         let log = written.log.unwrap_or_else(|| "info".to_owned());
         if check_filter(&log).is_err() || log.trim().is_empty() {
-            let fix = "Write a level (error, warn, info, debug, trace), or a list such as \"info,vestibule::oidc=debug\".";
+            let fix =
+                "Write a level (error, warn, info, debug, trace), or a list such as \"info,vestibule::oidc=debug\".";
             self.problem("telemetry.log", "This is not a log filter.", fix);
         }
         let format = match written.format {

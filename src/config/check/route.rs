@@ -10,7 +10,8 @@ use crate::config::file::{
     AccessName, CacheName, CrossSiteFile, CrossSiteName, EncodedSlashName, FileConfig, RouteFile, SignedOutName,
 };
 use crate::route::{
-    AccessMode, CachePolicy, CrossSite, EncodedSlash, HostPattern, PathPattern, Policy, Route, SignedOut, Table, TableError,
+    AccessMode, CachePolicy, CrossSite, EncodedSlash, HostPattern, PathPattern, Policy, Route, SignedOut, Table,
+    TableError,
 };
 use crate::web::PublicOrigin;
 
@@ -24,7 +25,10 @@ impl Check<'_> {
     ) -> Vec<Route> {
         let written = file.routes.as_deref().unwrap_or_default();
         if written.is_empty() {
-            self.missing("routes", "Without a route nothing is served. Write [[routes]] and upstream = \"…\" below it.");
+            self.missing(
+                "routes",
+                "Without a route nothing is served. Write [[routes]] and upstream = \"…\" below it.",
+            );
         }
         let routes: Vec<Route> = written
             .iter()
@@ -63,7 +67,9 @@ impl Check<'_> {
         let cross_site = match &written.cross_site {
             None | Some(CrossSiteFile::Word(CrossSiteName::Refuse)) => CrossSite::Refuse,
             Some(CrossSiteFile::Word(CrossSiteName::Allow)) => CrossSite::Allow,
-            Some(CrossSiteFile::Origins(origins)) => CrossSite::Origins(self.origins(&format!("{key}.cross_site"), origins)),
+            Some(CrossSiteFile::Origins(origins)) => {
+                CrossSite::Origins(self.origins(&format!("{key}.cross_site"), origins))
+            }
         };
         let cors = written.cors.as_ref().and_then(|cors| cors.origins.as_deref()).unwrap_or_default();
         let cors = self.origins(&format!("{key}.cors.origins"), cors);
@@ -103,7 +109,11 @@ impl Check<'_> {
         let pattern = match HostPattern::parse(written) {
             Ok(pattern) => pattern,
             Err(error) => {
-                self.problem(key, format!("{error}."), "Write a host name such as \"app.example.com\", or \"*.example.com\".");
+                self.problem(
+                    key,
+                    format!("{error}."),
+                    "Write a host name such as \"app.example.com\", or \"*.example.com\".",
+                );
                 return None;
             }
         };
@@ -129,7 +139,11 @@ impl Check<'_> {
         let path = text.strip_prefix('=').unwrap_or(text);
         let below = path.strip_prefix(endpoints).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         if below || path == "/.well-known/jwks.json" {
-            self.problem(key, "This path is one of Vestibule's own endpoints.", "Choose another path, or move `endpoints`.");
+            self.problem(
+                key,
+                "This path is one of Vestibule's own endpoints.",
+                "Choose another path, or move `endpoints`.",
+            );
         }
         Some(pattern)
     }
@@ -137,18 +151,26 @@ impl Check<'_> {
     fn methods(&mut self, key: &str, written: Option<&[String]>) -> Option<Vec<Method>> {
         let written = written?;
         if written.is_empty() {
-            self.problem(key, "No request can have none of no methods.", "Name the methods, or take the key out for all of them.");
+            self.problem(
+                key,
+                "No request can have none of no methods.",
+                "Name the methods, or take the key out for all of them.",
+            );
         }
         let mut methods = Vec::new();
         for (index, text) in written.iter().enumerate() {
             let key = format!("{key}[{index}]");
             match Method::from_bytes(text.as_bytes()) {
-                Ok(Method::CONNECT | Method::TRACE) => self.problem(&key, format!("{text} is never forwarded."), "Take it out."),
+                Ok(Method::CONNECT | Method::TRACE) => {
+                    self.problem(&key, format!("{text} is never forwarded."), "Take it out.")
+                }
                 Ok(method) if text.bytes().any(|byte| byte.is_ascii_lowercase()) => {
                     let fix = format!("Write {:?}: the case of letters matters.", method.as_str().to_ascii_uppercase());
                     self.problem(&key, "Methods are written in capital letters.", fix);
                 }
-                Ok(method) if methods.contains(&method) => self.problem(&key, format!("{text} is there already."), "Take it out."),
+                Ok(method) if methods.contains(&method) => {
+                    self.problem(&key, format!("{text} is there already."), "Take it out.")
+                }
                 Ok(method) => methods.push(method),
                 Err(_) => self.problem(&key, "This is not a method.", "Write it like \"GET\"."),
             }
@@ -169,7 +191,13 @@ impl Check<'_> {
     }
 
     /// The provider to sign in at: the one that is named, or the only one.
-    fn provider_name(&mut self, route: &str, written: Option<&str>, access: AccessMode, file: &FileConfig) -> Option<Arc<str>> {
+    fn provider_name(
+        &mut self,
+        route: &str,
+        written: Option<&str>,
+        access: AccessMode,
+        file: &FileConfig,
+    ) -> Option<Arc<str>> {
         let key = format!("{route}.provider");
         let mut known = file.providers.iter().flatten().map(|(name, _)| name.as_str());
         match written {
@@ -177,7 +205,9 @@ impl Check<'_> {
                 self.problem(&key, "Nobody signs in on a public route.", "Take it out, or change `access`.");
                 None
             }
-            _ if access == AccessMode::Public || self.places.is_broken("providers") || self.places.is_broken(&key) => None,
+            _ if access == AccessMode::Public || self.places.is_broken("providers") || self.places.is_broken(&key) => {
+                None
+            }
             Some(name) => {
                 if !known.clone().any(|known| known == name) {
                     self.unknown_name(&key, "provider", name, known);

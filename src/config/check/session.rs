@@ -24,7 +24,11 @@ impl Check<'_> {
         let lifetime = self.span("session.lifetime", written.lifetime, DAY / 2, YEAR);
         if idle > lifetime {
             let key = if written.idle.is_some() { "session.idle" } else { "session.lifetime" };
-            self.problem(key, "Sessions would end by their lifetime before they can be idle for so long.", "Let `idle` be no longer than `lifetime`.");
+            self.problem(
+                key,
+                "Sessions would end by their lifetime before they can be idle for so long.",
+                "Let `idle` be no longer than `lifetime`.",
+            );
         }
         let deadline = self.span("session.deadline", written.deadline, SECOND, 30 * SECOND);
         let near_cache = self.near_cache(&written.near_cache.unwrap_or_default(), idle);
@@ -59,9 +63,13 @@ impl Check<'_> {
         let database = url.path().trim_start_matches('/');
         for (name, value) in url.query_pairs() {
             match name.as_ref() {
-                "ca" if !value.starts_with('/') => self.problem(KEY, "`ca` in the URL is not an absolute path.", "Write ?ca=/etc/tls/inner-ca.pem."),
+                "ca" if !value.starts_with('/') => {
+                    self.problem(KEY, "`ca` in the URL is not an absolute path.", "Write ?ca=/etc/tls/inner-ca.pem.")
+                }
                 "ca" => self.roots(KEY, Path::new(value.as_ref())),
-                "db" if value.parse::<u8>().is_err() => self.problem(KEY, "`db` in the URL is not a database number.", FIX),
+                "db" if value.parse::<u8>().is_err() => {
+                    self.problem(KEY, "`db` in the URL is not a database number.", FIX)
+                }
                 _ => {}
             }
         }
@@ -74,7 +82,10 @@ impl Check<'_> {
             }
             "redis" if !is_loopback(host) => {
                 if written.plaintext.unwrap_or(false) || development {
-                    self.warn(KEY, "What Redis is told, its password too, can be read on the way: the URL is not rediss://.");
+                    self.warn(
+                        KEY,
+                        "What Redis is told, its password too, can be read on the way: the URL is not rediss://.",
+                    );
                 } else {
                     let fix = "Use rediss://, or set `session.plaintext = true` if the network protects it.";
                     self.problem(KEY, "redis:// is not encrypted, and the host is not loopback.", fix);
@@ -110,7 +121,11 @@ impl Check<'_> {
                 self.problem(&key, what, "Make one with: openssl rand -base64 48");
             }
             if let Some(other) = secrets.iter().position(|other| other.expose() == secret.expose()) {
-                self.problem(&key, format!("This secret is the same as secrets[{other}]."), "Take it out, or put a new secret first.");
+                self.problem(
+                    &key,
+                    format!("This secret is the same as secrets[{other}]."),
+                    "Take it out, or put a new secret first.",
+                );
             }
             secrets.push(secret);
         }

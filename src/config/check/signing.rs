@@ -13,12 +13,20 @@ use crate::jose::{Algorithm, KeyError, SigningKey};
 use crate::web::PublicOrigin;
 
 impl Check<'_> {
-    pub(super) fn identity(&mut self, file: &FileConfig, origin: Option<&Arc<PublicOrigin>>) -> Option<IdentitySettings> {
+    pub(super) fn identity(
+        &mut self,
+        file: &FileConfig,
+        origin: Option<&Arc<PublicOrigin>>,
+    ) -> Option<IdentitySettings> {
         let written = file.identity.clone().unwrap_or_default();
         let issuer = written.issuer.or_else(|| origin.map(ToString::to_string));
         if let Some(issuer) = &issuer
             && !url::Url::parse(issuer).is_ok_and(|url| {
-                url.has_host() && url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none()
+                url.has_host()
+                    && url.query().is_none()
+                    && url.fragment().is_none()
+                    && url.username().is_empty()
+                    && url.password().is_none()
             })
         {
             let fix = "Write it like \"https://app.example.com\", without query and fragment.";
@@ -64,7 +72,11 @@ impl Check<'_> {
             let key = format!("identity.keys[{index}]");
             let Some(secret) = self.secret(&key, source) else { continue };
             if secret.expose().len() < SECRET {
-                self.problem(&key, format!("This key has fewer than {SECRET} bytes."), "Make one with: openssl rand -base64 48");
+                self.problem(
+                    &key,
+                    format!("This key has fewer than {SECRET} bytes."),
+                    "Make one with: openssl rand -base64 48",
+                );
             }
             keys.push(secret);
         }
@@ -89,7 +101,8 @@ impl Check<'_> {
             let pem = contents.bytes.expose();
             match SigningKey::from_pem(algorithm, pem) {
                 // What is only published may be from before the algorithm was changed.
-                Err(KeyError::WrongKind { .. }) if index > 0 && OTHERS.iter().any(|other| SigningKey::from_pem(*other, pem).is_ok()) => {}
+                Err(KeyError::WrongKind { .. })
+                    if index > 0 && OTHERS.iter().any(|other| SigningKey::from_pem(*other, pem).is_ok()) => {}
                 Ok(_) => {}
                 Err(error) => {
                     let what = format!("{} cannot be used with {}: {error}.", path.display(), algorithm.as_str());

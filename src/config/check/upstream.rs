@@ -37,14 +37,24 @@ impl Check<'_> {
         (upstreams, identities)
     }
 
-    fn upstream(&mut self, key: &str, name: &str, written: &UpstreamFile, listeners: &[ListenerSettings]) -> Option<UpstreamSettings> {
+    fn upstream(
+        &mut self,
+        key: &str,
+        name: &str,
+        written: &UpstreamFile,
+        listeners: &[ListenerSettings],
+    ) -> Option<UpstreamSettings> {
         let target = self.target(&format!("{key}.url"), written.url.as_deref(), listeners);
         let ca = written.tls.as_ref().and_then(|tls| tls.ca.as_ref()).map(|ca| self.path(ca));
         if let Some(ca) = &ca {
             let key = format!("{key}.tls.ca");
             self.roots(&key, ca);
             if matches!(target, Some(Target::Http { .. } | Target::H2c { .. } | Target::Unix(_))) {
-                self.problem(&key, "There is no certificate to check: the URL is not https.", "Use https://, or take it out.");
+                self.problem(
+                    &key,
+                    "There is no certificate to check: the URL is not https.",
+                    "Use https://, or take it out.",
+                );
             }
         }
         let host_header = match written.host_header.as_deref() {
@@ -52,7 +62,8 @@ impl Check<'_> {
             Some("upstream") => HostHeader::Upstream,
             Some(name) => {
                 if !PublicOrigin::parse(&format!("http://{name}")).is_ok_and(|origin| name.starts_with(&origin.host)) {
-                    let fix = "Write \"preserve\", \"upstream\", or a host name in small letters, with a port if need be.";
+                    let fix =
+                        "Write \"preserve\", \"upstream\", or a host name in small letters, with a port if need be.";
                     self.problem(&format!("{key}.host_header"), "This is not a host.", fix);
                 }
                 HostHeader::Named(name.to_owned())
@@ -61,9 +72,21 @@ impl Check<'_> {
         let timeouts = written.timeouts.clone().unwrap_or_default();
         let connect = self.span(&format!("{key}.timeouts.connect"), timeouts.connect, 5 * SECOND, 300 * SECOND);
         let response = self.span(&format!("{key}.timeouts.response"), timeouts.response, 60 * SECOND, DAY);
-        let idle = timeouts.idle.and_then(Limit::value).map(|idle| self.span(&format!("{key}.timeouts.idle"), Some(idle), HOUR, DAY));
+        let idle = timeouts
+            .idle
+            .and_then(Limit::value)
+            .map(|idle| self.span(&format!("{key}.timeouts.idle"), Some(idle), HOUR, DAY));
         let connections = usize::try_from(written.connections.unwrap_or(4_096)).unwrap_or(usize::MAX);
-        Some(UpstreamSettings { name: name.into(), target: target?, host_header, ca, connect, response, idle, connections })
+        Some(UpstreamSettings {
+            name: name.into(),
+            target: target?,
+            host_header,
+            ca,
+            connect,
+            response,
+            idle,
+            connections,
+        })
     }
 
     /// HTTP-12: where connections may go stands here and nowhere else.
@@ -75,14 +98,20 @@ impl Check<'_> {
         };
         if let Some(path) = text.strip_prefix("unix:") {
             if !path.starts_with('/') || path.starts_with("//") || path.contains('\0') {
-                self.problem(key, "This is not the absolute path of a Unix socket.", "Write it like \"unix:/run/portal.sock\".");
+                self.problem(
+                    key,
+                    "This is not the absolute path of a Unix socket.",
+                    "Write it like \"unix:/run/portal.sock\".",
+                );
                 return None;
             }
             return Some(Target::Unix(PathBuf::from(path)));
         }
         // An unknown scheme would not get its host and port read as those of HTTP are.
         let (scheme, rest) = text.split_once("://").unwrap_or_default();
-        let Some(url) = matches!(scheme, "http" | "https" | "h2c").then(|| Url::parse(&format!("http://{rest}")).ok()).flatten() else {
+        let Some(url) =
+            matches!(scheme, "http" | "https" | "h2c").then(|| Url::parse(&format!("http://{rest}")).ok()).flatten()
+        else {
             self.problem(key, "This is not the URL of an application.", FIX);
             return None;
         };
@@ -112,10 +141,19 @@ impl Check<'_> {
         })
     }
 
-    fn upstream_identity(&mut self, key: &str, name: &str, written: &UpstreamIdentityFile) -> Option<UpstreamIdentitySettings> {
+    fn upstream_identity(
+        &mut self,
+        key: &str,
+        name: &str,
+        written: &UpstreamIdentityFile,
+    ) -> Option<UpstreamIdentitySettings> {
         let audience = written.audience.clone().unwrap_or_else(|| name.to_owned());
         if audience.is_empty() || audience.chars().any(char::is_control) {
-            self.problem(&format!("{key}.audience"), "An audience has a name.", "Take it out: the default is the upstream's name.");
+            self.problem(
+                &format!("{key}.audience"),
+                "An audience has a name.",
+                "Take it out: the default is the upstream's name.",
+            );
         }
         let header_key = format!("{key}.header");
         let header = match written.header.as_deref().unwrap_or("X-Vestibule-Identity") {
@@ -150,7 +188,11 @@ impl Check<'_> {
             // Applications that read headers as CGI does cannot tell a hyphen from an underscore.
             let spelling = name.to_ascii_lowercase().replace('_', "-");
             if name.eq_ignore_ascii_case("authorization") {
-                self.problem(&key, "`Authorization` cannot carry a plain claim.", "Choose a header such as \"X-Forwarded-User\".");
+                self.problem(
+                    &key,
+                    "`Authorization` cannot carry a plain claim.",
+                    "Choose a header such as \"X-Forwarded-User\".",
+                );
             } else if let Some(parsed) = self.header_name(&key, name) {
                 if matches!(token, Some(TokenHeader::Named(token)) if *token == parsed) {
                     self.problem(&key, "This header carries the token already.", "Choose another header.");
@@ -183,12 +225,44 @@ impl Check<'_> {
 
 /// Headers that say how a message travels, or that browsers and proxies read.
 const RESERVED: [&str; 36] = [
-    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
-    "transfer-encoding", "upgrade", "http2-settings", "host", "cookie", "set-cookie", "authorization", "www-authenticate", "expect",
-    "forwarded", "via", "date", "range", "origin", "referer", "location", "max-forwards", "user-agent", "cache-control", "pragma",
-    "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "x-forwarded-server", "x-forwarded-prefix",
-    "x-real-ip", "x-request-id", "x-original-url",
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "http2-settings",
+    "host",
+    "cookie",
+    "set-cookie",
+    "authorization",
+    "www-authenticate",
+    "expect",
+    "forwarded",
+    "via",
+    "date",
+    "range",
+    "origin",
+    "referer",
+    "location",
+    "max-forwards",
+    "user-agent",
+    "cache-control",
+    "pragma",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-forwarded-port",
+    "x-forwarded-server",
+    "x-forwarded-prefix",
+    "x-real-ip",
+    "x-request-id",
+    "x-original-url",
 ];
 
 /// Families of such headers.
-const RESERVED_FAMILIES: [&str; 7] = ["content-", "accept", "access-control-", "if-", "sec-", "x-original-", "x-http-method"];
+const RESERVED_FAMILIES: [&str; 7] =
+    ["content-", "accept", "access-control-", "if-", "sec-", "x-original-", "x-http-method"];

@@ -35,10 +35,15 @@ fn every_example_is_accepted() {
 fn the_smallest_file_means_what_the_reference_says() {
     let config = parse(&around("", "")).unwrap();
     assert_eq!(config.public_url, "https://app.example.com");
-    assert!(matches!(config.listeners.as_slice(), [one] if one.address == ListenAddress::Tcp(([0, 0, 0, 0], 8080).into())));
+    assert!(
+        matches!(config.listeners.as_slice(), [one] if one.address == ListenAddress::Tcp(([0, 0, 0, 0], 8080).into()))
+    );
     assert_eq!(config.network.endpoints, "/oauth2");
     assert_eq!(config.network.hsts.as_deref(), Some("max-age=31536000"));
-    assert_eq!((config.cookie.name.as_str(), config.cookie.same_site, config.cookie.secure), ("__Host-vestibule", SameSite::Lax, true));
+    assert_eq!(
+        (config.cookie.name.as_str(), config.cookie.same_site, config.cookie.secure),
+        ("__Host-vestibule", SameSite::Lax, true)
+    );
     assert_eq!(config.admin.address, ([127, 0, 0, 1], 9901).into());
     assert!(config.admin.token.is_none());
     let [provider] = config.providers.as_slice() else { panic!("one provider") };
@@ -90,13 +95,20 @@ fn plaintext_redis_needs_a_switch() {
     ] {
         let text = around("", "").replace("redis://127.0.0.1:6379\"", &format!("{store}\"\n{switch}"));
         let result = parse(&text);
-        assert_eq!(result.is_ok(), accepted, "{store}: {}", result.err().map(|problems| problems.to_string()).unwrap_or_default());
+        assert_eq!(
+            result.is_ok(),
+            accepted,
+            "{store}: {}",
+            result.err().map(|problems| problems.to_string()).unwrap_or_default()
+        );
     }
 }
 
 #[test]
 fn a_store_in_memory_needs_no_secret_and_keeps_one_over_reloads() {
-    let text = around("", "").replace("redis://127.0.0.1:6379", "memory").replace("secrets = [{ file = \"/run/secrets/vestibule\" }]", "");
+    let text = around("", "")
+        .replace("redis://127.0.0.1:6379", "memory")
+        .replace("secrets = [{ file = \"/run/secrets/vestibule\" }]", "");
     let config = parse(&text).unwrap();
     assert!(matches!(config.session.store, StoreSettings::Memory));
     assert_eq!(config.session.secrets.iter().map(|secret| secret.expose().len()).collect::<Vec<_>>(), [32]);
@@ -117,7 +129,10 @@ fn identity_headers_of_every_upstream_are_removed_from_requests() {
     let more = "[upstreams.b]\nurl = \"http://b\"\nidentity = { header = \"Authorization\", headers = { X-Forwarded-User = \"sub\" } }\n\
         [upstreams.c]\nurl = \"http://c\"\nidentity = { header = \"X-Token\" }\n";
     let config = parse(&around("", more)).unwrap();
-    assert_eq!(config.network.identity_headers, ["x-vestibule-identity", "authorization", "x-forwarded-user", "x-token"]);
+    assert_eq!(
+        config.network.identity_headers,
+        ["x-vestibule-identity", "authorization", "x-forwarded-user", "x-token"]
+    );
 }
 
 #[test]

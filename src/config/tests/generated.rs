@@ -71,7 +71,11 @@ fn planted(chosen: &[usize]) -> (String, Vec<&'static str>) {
     let mut text = around("#top", "[admin]\n[telemetry]\n");
     let mut keys = Vec::new();
     for (head, line, key) in chosen.iter().filter_map(|index| MISTAKES.get(*index)) {
-        text = if head.is_empty() { text.replace("#top", &format!("{line}#top")) } else { text.replace(head, &format!("{head}{line}")) };
+        text = if head.is_empty() {
+            text.replace("#top", &format!("{line}#top"))
+        } else {
+            text.replace(head, &format!("{head}{line}"))
+        };
         keys.push(*key);
     }
     (text, keys)

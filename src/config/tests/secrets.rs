@@ -36,7 +36,10 @@ fn what_is_printed_is_written_in_the_words_of_the_file() {
         assert!(problem.what.starts_with("A secret does not stand"), "{problem}\n{shown}");
     }
     let text = shown
-        .replace("secrets = [\"[secret]\", \"[secret]\"]", "secrets = [{ file = \"/run/secrets/vestibule-2026-11\" }, { env = \"VESTIBULE_OLD_SECRET\" }]")
+        .replace(
+            "secrets = [\"[secret]\", \"[secret]\"]",
+            "secrets = [{ file = \"/run/secrets/vestibule-2026-11\" }, { env = \"VESTIBULE_OLD_SECRET\" }]",
+        )
         .replace("client_secret = \"[secret]\"", "client_secret = { file = \"/run/secrets/portal\" }")
         .replace("token = \"[secret]\"", "token = { file = \"/run/secrets/vestibule-admin\" }");
     let again = parse(&text).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
@@ -69,14 +72,23 @@ fn files_that_everybody_may_read_are_warned_of() {
     for (_, world_readable) in environment.files.values_mut() {
         *world_readable = true;
     }
-    let text = around("", "[[listeners]]\naddress = \"0.0.0.0:8443\"\ncertificates = [{ certificate = \"/etc/tls/app.pem\", key = \"/etc/tls/app.key\" }]\n");
+    let text = around(
+        "",
+        "[[listeners]]\naddress = \"0.0.0.0:8443\"\ncertificates = [{ certificate = \"/etc/tls/app.pem\", key = \"/etc/tls/app.key\" }]\n",
+    );
     let config = Config::parse(&text, Path::new("vestibule.toml"), &environment).unwrap();
     let warned: Vec<&str> = config.warnings.iter().map(|warning| warning.place.key.as_str()).collect();
-    assert_eq!(warned, ["session.secrets[0].file", "providers.corp.client_secret.file", "listeners[0].certificates[0].key"]);
+    assert_eq!(
+        warned,
+        ["session.secrets[0].file", "providers.corp.client_secret.file", "listeners[0].certificates[0].key"]
+    );
 }
 
 #[test]
 fn a_file_that_cannot_be_read_is_one_problem() {
     let problems = Config::load(Path::new("nowhere.toml"), &TestEnvironment::default()).unwrap_err();
-    assert_eq!(problems.to_string(), "nowhere.toml\n    The configuration cannot be read: there is no such file.\n1 problem");
+    assert_eq!(
+        problems.to_string(),
+        "nowhere.toml\n    The configuration cannot be read: there is no such file.\n1 problem"
+    );
 }

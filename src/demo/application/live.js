@@ -3,7 +3,7 @@
   const say = (name, text) => { const place = at(name); if (place) place.textContent = text; };
   const show = name => { const place = at(name); if (place) place.hidden = false; };
   const tabs = new BroadcastChannel('vestibule-demo');
-  let pressed = 0, over = false, until = 0;
+  let pressed = 0, over = false;
 
   show('bar');
   say('script-sees', document.cookie === '' ? 'nothing' : document.cookie);
@@ -17,18 +17,17 @@
     try { return await fetch(path, { headers: { accept: 'application/json' }, cache: 'no-store' }); } catch { return null; }
   };
 
-  const look = async () => {
+  const look = async cut => {
     const answer = await ask('/oauth2/session');
-    if (answer?.status === 401) return ended();
+    if (answer?.status === 401) return ended(cut);
     if (answer?.ok) {
       const session = await answer.json();
-      until = Date.now() + session.expires_in * 1000;
       say('left', `ends in ${span(session.expires_in)}, or after ${span(session.idle_expires_in)} without you`);
       say('ends', `${span(session.expires_in)} left`);
     }
   };
 
-  const ended = async () => {
+  const ended = async cut => {
     if (over) return;
     over = true;
     stream.close();
@@ -36,7 +35,7 @@
     at('bar').classList.add('over');
     say('state', 'Your session has ended');
     say('left', '');
-    say('clock', `closed by the gateway${took}`);
+    say('clock', cut ? `closed by the gateway${took}` : 'still open when the next question was refused');
     const answer = await ask('/api/whoami');
     say('note', `A script that asks for /api/whoami now gets ${answer ? answer.status : 'no answer'} and ` +
       `${answer?.headers.get('content-type') ?? 'nothing'}: an honest answer, not a login page. This page is all that is left.`);
@@ -50,13 +49,13 @@
     stream.addEventListener('tick', event => say('clock', JSON.parse(event.data).at.slice(11, 19)));
     stream.onerror = async () => {
       stream.close();
-      await look();
+      await look(true);
       if (!over) { say('clock', 'opening again'); setTimeout(listen, 2000); }
     };
   };
   listen();
   look();
-  setInterval(() => over || document.hidden || look(), 15000);
+  setInterval(() => over || document.hidden || look(), 10000);
   setInterval(() => {
     const meter = at('token-left');
     if (!meter || over) return;
@@ -64,7 +63,10 @@
     say('token-seconds', meter.value > 0 ? `${meter.value} seconds left` : 'expired by now, and no harm: the next request carries a fresh one');
   }, 1000);
 
-  tabs.onmessage = event => { pressed = event.data; };
+  tabs.onmessage = event => {
+    pressed = event.data;
+    setTimeout(() => over || look(), 2500);
+  };
   for (const form of document.querySelectorAll('[data-live=end]'))
     form.addEventListener('submit', () => tabs.postMessage(Date.now()));
 

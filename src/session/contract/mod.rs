@@ -19,9 +19,7 @@ use serde_json::Value;
 
 use super::model::{NewSession, OperatorMeta, Session, Tokens};
 use super::token::Sid;
-use super::{
-    Created, LiveSession, Lookup, NearCacheSettings, SessionSettings, SessionStore, Sessions, StoreSettings,
-};
+use super::{Created, LiveSession, Lookup, NearCacheSettings, SessionSettings, SessionStore, Sessions, StoreSettings};
 use crate::base::{Clock as _, Secret, SystemRandom, Timestamp};
 use crate::testing::{ManualClock, SeededRandom};
 

@@ -39,8 +39,7 @@ pub async fn swapped_records_are_refused(store: Store, _: &dyn Passing) {
 /// SESS-12: sessions live on through a rotation of the secret, and need the old one only until they are next written.
 pub async fn secrets_rotate_while_sessions_live(store: Store, _: &dyn Passing) {
     let before = with_secrets(&store, &[1]);
-    let (written, unwritten) =
-        (before.log_in(sample_login("u1")).await, before.log_in(sample_login("u2")).await);
+    let (written, unwritten) = (before.log_in(sample_login("u1")).await, before.log_in(sample_login("u2")).await);
     assert!(before.sessions.managed_swap("keys", None, b"key").await.unwrap());
     let overlap = with_secrets(&store, &[2, 1]);
     let Lookup::Found(held) = overlap.load(&written).await else { panic!("ended by the rotation") };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{Entry, MemoryStore, Members, PAGE, Shelf, Value, until};
+use super::{Entry, Members, MemoryStore, PAGE, Shelf, Value, until};
 use crate::base::Timestamp;
 use crate::session::names::Name;
 use crate::session::store::{
@@ -71,7 +71,9 @@ impl SessionStore for MemoryStore {
     async fn read_operator(&self, key: &SessionKey) -> Result<Option<StoredOperator>, StoreError> {
         let (shelf, now) = self.at();
         Ok(match shelf.get(&Name::operator(key), now).map(|entry| &entry.value) {
-            Some(Value::Bytes(sealed)) => Some(StoredOperator { sealed: sealed.clone(), seen: moment(&shelf, key, now) }),
+            Some(Value::Bytes(sealed)) => {
+                Some(StoredOperator { sealed: sealed.clone(), seen: moment(&shelf, key, now) })
+            }
             _ => None,
         })
     }

@@ -32,13 +32,26 @@ pub(super) fn read(url: &Secret<String>) -> Result<Config, AddressError> {
     let (tls, plain) = match parsed.scheme() {
         "redis" | "redis-sentinel" | "redis-cluster" | "redis+unix" => (false, url.clone()),
         // The client would load the system's roots by itself, and fail when any one of them is bad.
-        "rediss" | "rediss-sentinel" | "rediss-cluster" => (true, Secret::new(url.expose().replacen("rediss", "redis", 1))),
-        _ => return Err(AddressError::Url("its scheme is none of redis, rediss, their -sentinel and -cluster, redis+unix")),
+        "rediss" | "rediss-sentinel" | "rediss-cluster" => {
+            (true, Secret::new(url.expose().replacen("rediss", "redis", 1)))
+        }
+        _ => {
+            return Err(AddressError::Url(
+                "its scheme is none of redis, rediss, their -sentinel and -cluster, redis+unix",
+            ));
+        }
     };
-    let mut config =
-        Config::from_url(plain.expose()).map_err(|_| AddressError::Url("host, port, database or parameters are wrong"))?;
-    let parameter =
-        |name: &str| parsed.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+    let mut config = Config::from_url(plain.expose())
+        .map_err(|_| AddressError::Url("host, port, database or parameters are wrong"))?;
+    // The client says hello in a line of words, so these would end the word, or the line.
+    let unspeakable =
+        |text: &String| text.contains(|one: char| one.is_whitespace() || one.is_control() || "\"'\\".contains(one));
+    if config.username.iter().chain(&config.password).any(unspeakable) {
+        return Err(AddressError::Url(
+            "its user or password holds a space, a quote, a backslash or a control character",
+        ));
+    }
+    let parameter = |name: &str| parsed.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
     if let ServerConfig::Unix { path } = &config.server {
         if path.as_os_str().is_empty() {
             return Err(AddressError::Url("it names no socket"));
@@ -89,6 +102,8 @@ mod tests {
         assert_eq!(config.password.as_deref(), Some("p@ss"));
         assert_eq!(config.database, Some(3));
         assert!(config.tls.is_none());
+        let account = address("redis+unix://app:p%40ss@localhost/run/redis.sock").unwrap();
+        assert_eq!((account.username.as_deref(), account.password.as_deref()), (Some("app"), Some("p@ss")));
         let socket = address("redis+unix:///run/redis.sock?db=2").unwrap();
         assert!(matches!(&socket.server, ServerConfig::Unix { path } if path == Path::new("/run/redis.sock")));
         assert_eq!(socket.database, Some(2));
@@ -111,6 +126,15 @@ mod tests {
         let url = format!("rediss://redis.example?ca={}", file.path().display());
         assert!(address(&url).unwrap().tls.is_some());
         assert!(matches!(address("rediss://redis.example?ca=/nowhere.pem"), Err(AddressError::Trust(_))));
+    }
+
+    /// The client would send `HELLO 3 AUTH app a b` for the password `a b`.
+    #[test]
+    fn what_the_client_cannot_say_is_refused_at_the_start() {
+        for password in ["a%20b", "a%22b", "a%27b", "a%0D%0AFLUSHALL", "a%5Cb"] {
+            assert!(address(&format!("redis://app:{password}@h")).is_err(), "{password}");
+        }
+        assert!(address("redis://app:a%2Fb%25%C3%A9@h").is_ok());
     }
 
     /// OPS-01: what is wrong with a URL is said without the URL.

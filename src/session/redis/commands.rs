@@ -181,7 +181,8 @@ impl RedisStore {
     }
 
     async fn set_new(&self, name: &Name, value: Value, ttl: Duration) -> Result<bool, StoreError> {
-        let written: Option<String> = self.call("SET", vec![text(name), value, "NX".into(), "PX".into(), millis(ttl)]).await?;
+        let written: Option<String> =
+            self.call("SET", vec![text(name), value, "NX".into(), "PX".into(), millis(ttl)]).await?;
         Ok(written.is_some())
     }
 }

@@ -72,7 +72,11 @@ mod tests {
             ),
             (ErrorKind::Unknown, "OOM command not allowed when used memory > 'maxmemory'.", "out-of-memory"),
             (ErrorKind::Unknown, "NOPERM this user has no permissions to run the 'get' command", "no-permission"),
-            (ErrorKind::Unknown, "ERR The user executing the script can't run this command or subcommand", "no-permission"),
+            (
+                ErrorKind::Unknown,
+                "ERR The user executing the script can't run this command or subcommand",
+                "no-permission",
+            ),
             (ErrorKind::Auth, "WRONGPASS invalid username-password pair or user is disabled.", "credentials"),
             (ErrorKind::Unknown, "LOADING Redis is loading the dataset in memory", "loading"),
             (ErrorKind::Cluster, "MOVED 3999 127.0.0.1:6381", "moved"),

@@ -52,6 +52,7 @@ pub(super) async fn run(client: Client, commands: WithOptions<Client>, deadline:
             shared.outage.answered();
         } else {
             misses += 1;
+            pause = AGAIN;
             shared.outage.missed(Unavailable::Deadline);
         }
         let stale = misses >= MISSES || shared.outage.wants_reconnect();
@@ -85,12 +86,12 @@ impl<T> Drop for Task<T> {
     }
 }
 
-
 const EVERY: Duration = Duration::from_secs(1);
+const AGAIN: Duration = Duration::from_millis(250);
 const SOON: Duration = Duration::from_millis(50);
 /// After so many pings without an answer the connection is torn down,
 const MISSES: u32 = 2;
 /// and after so many everything.
-const STUCK: u32 = 6;
+const STUCK: u32 = 4;
 /// Between two attempts to replace a connection that answers, but only with refusals.
 const PAUSE: Duration = Duration::from_secs(2);
