@@ -4,6 +4,9 @@ use crate::gateway::Gateway;
 use crate::telemetry::metrics::Reading;
 use crate::upstream::Snapshot;
 
+/// Name, help, whether it only ever grows, and where it is found.
+type Column = (&'static str, &'static str, bool, fn(&Snapshot) -> u64);
+
 pub(super) fn of(gateway: &Gateway) -> Vec<Reading> {
     let store = gateway.sessions.metrics();
     let (tokens, bytes) = gateway.identity.cached();
@@ -13,12 +16,13 @@ pub(super) fn of(gateway: &Gateway) -> Vec<Reading> {
         one("store_errors", "Commands without a proper answer", true, store.errors),
         one("store_reconnects", "Connections to the store made anew", true, store.reconnects),
         one("touches_dropped", "Uses of sessions that were not noted", true, store.touches_dropped),
+        one("watched_sessions", "Sessions that have a stream running", false, u64::try_from(store.watched).unwrap_or(u64::MAX)),
         one("signatures", "Identity tokens minted", true, gateway.identity.signatures()),
         one("identity_tokens", "Identity tokens held for reuse", false, u64::try_from(tokens).unwrap_or(u64::MAX)),
         one("identity_token_bytes", "Their weight", false, bytes),
         one("tunnels", "WebSockets under way", false, u64::try_from(gateway.tunnels.open()).unwrap_or(u64::MAX)),
     ];
-    let columns: [(&str, &str, bool, fn(&Snapshot) -> u64); 7] = [
+    let columns: [Column; 7] = [
         ("upstream_connects", "Connections made to the upstream", true, |one| one.connects),
         ("upstream_connect_failures", "Connections that could not be made", true, |one| one.connect_failures),
         ("upstream_reuses", "Requests on a connection that was there", true, |one| one.reuses),

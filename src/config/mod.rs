@@ -38,6 +38,7 @@ use crate::web::{CookieSettings, NetworkSettings};
 
 /// A configuration that was checked. There is no other way to make one than [`Config::parse`].
 #[derive(Clone, Debug)]
+#[allow(clippy::manual_non_exhaustive, reason = "the attribute would only keep other crates from making one")]
 pub struct Config {
     /// The origin that browsers see, without a slash at its end.
     pub public_url: String,

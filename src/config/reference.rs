@@ -25,15 +25,24 @@ pub fn reference() -> String {
     page.push_str("\n## Not supported yet\n\nThese are refused, with these words; nothing that is written is silently ignored.\n\n");
     page.push_str("| key | refused | what it is for |\n|---|---|---|\n");
     for entry in NOT_YET {
-        let refused = match entry.when {
-            When::Always => "always".to_owned(),
-            When::Not(values) => format!("all but {}", codes(values)),
-            When::Is(values) => codes(values),
-            When::Begins(starts) => format!("what begins with {}", codes(starts)),
-        };
-        let _ = writeln!(page, "| `{}` | {refused} | {} |", entry.key, entry.what);
+        let _ = writeln!(page, "| `{}` | {} | {} |", entry.key, refused(&entry.when), entry.what);
     }
     page
+}
+
+fn refused(when: &When) -> String {
+    match when {
+        When::Always => "always".to_owned(),
+        When::Not(values) => format!("all but {}", codes(values)),
+        When::Is(values) => codes(values),
+        When::Begins(starts) => format!("what begins with {}", codes(starts)),
+    }
+}
+
+/// What of a key that has a description is refused nevertheless.
+fn not_yet(key: &str) -> String {
+    let entries = NOT_YET.iter().filter(|entry| entry.key == key);
+    entries.fold(String::new(), |text, entry| text + "<br>*Not supported yet: " + &refused(&entry.when) + ".*")
 }
 
 /// The sections of a key, if it has any: a table, a list of tables, tables by name.
@@ -62,8 +71,9 @@ fn section(page: &mut String, path: &str, schema: &Value) {
     page.push_str("| key | type | default | what it is for |\n|---|---|---|---|\n");
     for (name, schema) in properties(schema) {
         let kind = kind(schema);
-        // Sections of their own have their own text; here they are only named.
-        let _ = writeln!(page, "| `{name}` | {} | {} | {} |", cell(&kind), default(schema), cell(&meaning(schema)));
+        let key = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        let meaning = meaning(schema) + &not_yet(&key);
+        let _ = writeln!(page, "| `{name}` | {} | {} | {} |", cell(&kind), default(schema), cell(&meaning));
     }
 }
 

@@ -24,6 +24,8 @@ mod jwks;
 mod login;
 mod logout;
 mod loop_breaker;
+mod own_sessions;
+mod provider_logout;
 mod session;
 mod userinfo;
 
@@ -64,6 +66,10 @@ pub enum Endpoint {
     Userinfo,
     Session,
     SessionRefresh,
+    Sessions,
+    SessionsRevoke,
+    BackchannelLogout,
+    FrontchannelLogout,
     Jwks,
     /// Below the prefix, and not one that we know.
     Unknown,
@@ -88,6 +94,10 @@ impl Endpoints {
             "userinfo" => Endpoint::Userinfo,
             "session" => Endpoint::Session,
             "session/refresh" => Endpoint::SessionRefresh,
+            "sessions" => Endpoint::Sessions,
+            "sessions/revoke" => Endpoint::SessionsRevoke,
+            "logout/backchannel" => Endpoint::BackchannelLogout,
+            "logout/frontchannel" => Endpoint::FrontchannelLogout,
             "jwks" => Endpoint::Jwks,
             _ => Endpoint::Unknown,
         })
@@ -106,6 +116,10 @@ impl Endpoints {
             Endpoint::Userinfo => self.userinfo(client, now).await,
             Endpoint::Session => self.session(client, now).await,
             Endpoint::SessionRefresh => self.session_refresh(client, now).await,
+            Endpoint::Sessions => self.own_sessions(client, now).await,
+            Endpoint::SessionsRevoke => self.revoke_own(client, body, now).await,
+            Endpoint::BackchannelLogout => self.backchannel_logout(client, body, now).await,
+            Endpoint::FrontchannelLogout => self.frontchannel_logout(client).await,
             Endpoint::Jwks => self.jwks(client),
             Endpoint::Unknown => Problem::new(StatusCode::NOT_FOUND, "There is nothing here")
                 .detail("The gateway keeps this path for its own endpoints, and this is none of them.")
@@ -172,9 +186,12 @@ impl Endpoints {
 impl Endpoint {
     fn methods(self) -> &'static [Method] {
         match self {
-            Self::Login | Self::SignedOut | Self::Userinfo | Self::Session | Self::Jwks => &[Method::GET, Method::HEAD],
+            Self::FrontchannelLogout => &[Method::GET],
+            Self::Login | Self::SignedOut | Self::Userinfo | Self::Session | Self::Sessions | Self::Jwks => {
+                &[Method::GET, Method::HEAD]
+            }
             Self::Callback | Self::Logout => &[Method::GET, Method::POST],
-            Self::SessionRefresh => &[Method::POST],
+            Self::SessionRefresh | Self::SessionsRevoke | Self::BackchannelLogout => &[Method::POST],
             Self::Unknown => &[
                 Method::GET,
                 Method::HEAD,

@@ -6,8 +6,8 @@ use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
-use super::Gateway;
 use super::handle::Story;
+use super::{Gateway, stream};
 use crate::access::Permit;
 use crate::base::{Blame, Blamed, Timestamp};
 use crate::identity::{IdentityError, IdentityToken, Kind, Subject};
@@ -70,10 +70,19 @@ pub(super) async fn forward(
         Ok(Answer::Response(answer)) => answer,
         Ok(Answer::Switched { response, io }) if wants_upgrade => {
             let (closing, idle) = (gateway.closing.clone(), upstream.idle());
+            let watch = permit.session().map(|live| gateway.sessions.watch(live));
             gateway.tunnels.spawn(async move {
+                let ended = async {
+                    match watch {
+                        Some(watch) => watch.ended().await,
+                        None => std::future::pending().await,
+                    }
+                };
                 let end = async {
-                    closing.cancelled().await;
-                    CloseCode::GoingAway
+                    tokio::select! {
+                        () = closing.cancelled() => CloseCode::GoingAway,
+                        () = ended => CloseCode::PolicyViolation,
+                    }
                 };
                 tunnel(upgrade, io, idle, end).await;
             });
@@ -88,6 +97,12 @@ pub(super) async fn forward(
         }
     };
     story.outcome = Outcome::Forwarded;
+    if let Some(live) = permit.session()
+        && stream::may_run(answer.body())
+    {
+        let watch = gateway.sessions.watch(live);
+        answer = answer.map(|body| stream::until_ended(body, watch));
+    }
     headers::strip_response(answer.headers_mut(), &gateway.cookie);
     if route.access != AccessMode::Public && route.cache == CachePolicy::Private {
         caching::make_private(answer.headers_mut(), permit.session().is_some());

@@ -24,6 +24,7 @@ use crate::web::{Body, Connection, CookieSettings, Network};
 
 mod forward;
 mod handle;
+mod stream;
 mod to_https;
 
 pub use to_https::ToHttps;

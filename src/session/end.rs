@@ -31,7 +31,9 @@ impl Sessions {
     ///
     /// When the store cannot answer: the session may live, and the call may be repeated.
     pub async fn end(&self, live: &LiveSession, _now: Timestamp) -> Result<bool, StoreError> {
-        if self.store.delete_session(live.key()).await?.is_none() {
+        let there = self.store.delete_session(live.key()).await?.is_some();
+        self.watches.ended(live.key());
+        if !there {
             return Ok(false);
         }
         self.forget(&live.indexes(), &live.member(), Some(&live.session().sid)).await;
@@ -47,6 +49,7 @@ impl Sessions {
         let Some(key) = self.store.follow(&Name::sid(sid)).await? else { return Ok(false) };
         // Without a record it may be one that is being made: its names are not ours to take away.
         let Some(removed) = self.store.delete_session(&key).await? else { return Ok(false) };
+        self.watches.ended(&key);
         self.forget_removed(&key, &removed).await;
         Ok(true)
     }

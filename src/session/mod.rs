@@ -31,6 +31,7 @@ mod shared;
 mod store;
 mod token;
 mod touch;
+mod watch;
 
 pub use self::create::{Born, Created};
 pub use self::end::Replaced;
@@ -48,8 +49,10 @@ pub use self::store::{
     StoredSession, Swap, Unavailable,
 };
 pub use self::token::{SessionKey, SessionToken, Sid};
+pub use self::watch::Watch;
 
 use self::touch::Touches;
+use self::watch::Watches;
 
 /// The session service.
 #[derive(Debug)]
@@ -62,6 +65,7 @@ pub struct Sessions {
     lifetime: Duration,
     per_user: Option<u32>,
     touches: Touches,
+    watches: Watches,
 }
 
 impl Sessions {
@@ -79,8 +83,9 @@ impl Sessions {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| SessionError::Runtime)?;
         let ring = Ring::new(&settings.secrets)?;
         let touches = Touches::start(Arc::clone(&store), settings.idle, &runtime);
-        let SessionSettings { idle, lifetime, per_user, .. } = settings;
-        Ok(Self { store, ring, clock, random, idle, lifetime, per_user, touches })
+        let SessionSettings { idle, lifetime, per_user, near_cache, .. } = settings;
+        let watches = Watches::new(near_cache.staleness, near_cache.streams);
+        Ok(Self { store, ring, clock, random, idle, lifetime, per_user, touches, watches })
     }
 
     /// The service over the configured store. A Redis that is away is one that is away, now as later: the service begins to
@@ -138,6 +143,7 @@ impl Sessions {
             errors: store.errors(),
             reconnects: store.reconnects(),
             touches_dropped: self.touches.dropped(),
+            watched: self.watches.len(),
         }
     }
 
@@ -159,6 +165,8 @@ pub struct SessionMetrics {
     pub reconnects: u64,
     /// Uses that were not noted, because too many waited.
     pub touches_dropped: u64,
+    /// Sessions that have something running now.
+    pub watched: usize,
 }
 
 /// Why the service cannot begin.

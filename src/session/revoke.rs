@@ -31,6 +31,16 @@ impl Sessions {
         self.sweep(&Name::provider_sid(issuer, sid), |_| true).await
     }
 
+    /// Ends the sessions that belong to one at the provider and are there now. Leaves nothing behind for logins to find: it is for
+    /// askers who have proven nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot answer.
+    pub async fn end_provider_sid(&self, issuer: &str, sid: &str) -> Result<usize, StoreError> {
+        self.sweep(&Name::provider_sid(issuer, sid), |_| true).await
+    }
+
     /// Ends everybody's session. Answers how many were found.
     ///
     /// # Errors
@@ -40,6 +50,7 @@ impl Sessions {
         let number = self.store.next_number(&Name::sequence()).await?;
         self.store.raise_number(&Name::generation(), number, None).await?;
         // From here on every session with a smaller number is absent. What follows only takes the records away.
+        self.watches.all_ended();
         let mut revoked = 0;
         for shard in 0..SHARDS {
             match self.sweep(&Name::shard(shard), |member| member.born < number).await {
@@ -62,6 +73,7 @@ impl Sessions {
             let mut ended = futures_util::stream::iter(members.clone())
                 .map(|member: Member| async move {
                     let removed = self.store.delete_session(&member.key).await?;
+                    self.watches.ended(&member.key);
                     if let Some(removed) = &removed {
                         self.forget_removed(&member.key, removed).await;
                     }

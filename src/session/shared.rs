@@ -20,6 +20,15 @@ impl Sessions {
         self.store.mark_once(&Name::burnt(name), ttl).await
     }
 
+    /// Whether a name was burnt.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot say.
+    pub async fn is_burnt(&self, name: &str) -> Result<bool, StoreError> {
+        self.store.is_marked(&Name::burnt(name)).await
+    }
+
     /// Takes the lease `name` for `owner`, a value that nobody else uses. Answers whether nobody held it.
     ///
     /// # Errors

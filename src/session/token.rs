@@ -163,7 +163,7 @@ mod tests {
         }
     }
 
-    /// SESS-02: a session's name in the cookie has 256 random bits, and every one is new.
+    /// A session's name in the cookie has 256 random bits, and every one is new.
     #[test]
     fn tokens_have_256_bits_and_differ() {
         let random = crate::base::SystemRandom;

@@ -98,7 +98,7 @@ mod tests {
         LiveSession::new(token, sample_session("u", 0, at), 1, at, IDLE)
     }
 
-    /// SESS-20: however many requests, a session is noted once per tenth of its idle time.
+    /// SESS-20 (the rate of writes): however many requests, a session is noted once per tenth of its idle time.
     #[tokio::test]
     async fn a_session_is_noted_once_per_tenth_of_its_idle_time() {
         let clock = ManualClock::default();

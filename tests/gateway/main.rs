@@ -7,6 +7,8 @@ mod login;
 mod sessions;
 mod tokens;
 
+mod world;
+
 mod identity;
 mod lifecycle;
 mod proxy;

@@ -19,6 +19,7 @@ use super::wait::{eventually, free_port};
 #[derive(Default)]
 pub struct Setup {
     arguments: Vec<String>,
+    cookies_blocked: bool,
 }
 
 impl Setup {
@@ -38,6 +39,13 @@ impl Setup {
     #[must_use]
     pub fn without_third_party_cookies(self) -> Self {
         self.argument("--test-third-party-cookie-phaseout")
+    }
+
+    /// As people who block every cookie have it.
+    #[must_use]
+    pub fn without_cookies(mut self) -> Self {
+        self.cookies_blocked = true;
+        self
     }
 
     /// A further command-line switch.
@@ -80,10 +88,13 @@ impl Setup {
         .to_vec();
         arguments.push(format!("--user-data-dir={}", profile.path().display()));
         arguments.extend(self.arguments);
+        // 1 allows, 2 blocks.
+        let cookies = if self.cookies_blocked { 2 } else { 1 };
         let capabilities = json!({
             "pageLoadStrategy": "normal",
             "goog:chromeOptions": {
                 "args": arguments,
+                "prefs": {"profile.default_content_setting_values.cookies": cookies},
                 // Without this no record of what was asked of the network.
                 "perfLoggingPrefs": {"enableNetwork": true},
             },
@@ -250,6 +261,26 @@ impl Chromium {
         self.devtools("Storage.clearCookies", json!({})).await;
     }
 
+    /// What the console has said since it was last asked: errors of scripts, of policies, of the network.
+    pub async fn console(&self) -> Vec<String> {
+        let said = self.log("browser").await;
+        said.iter().map(|line| format!("{}: {}", line["level"], line["message"])).collect()
+    }
+
+    /// URL and status of every answer that came since this was last asked, in order.
+    pub async fn answers(&self) -> Vec<(String, u64)> {
+        let events = self.log("performance").await;
+        let events = events.iter().filter_map(|line| serde_json::from_str::<Value>(line["message"].as_str()?).ok());
+        let answers = events.filter(|event| event["message"]["method"] == "Network.responseReceived");
+        let answers = answers.map(|mut event| event["message"]["params"]["response"].take());
+        answers.filter_map(|answer| Some((answer["url"].as_str()?.to_owned(), answer["status"].as_u64()?))).collect()
+    }
+
+    async fn log(&self, kind: &'static str) -> Vec<Value> {
+        let lines = self.client.issue_cmd(Log(kind)).await.unwrap_or_else(|error| panic!("log {kind}: {error}"));
+        lines.as_array().cloned().unwrap_or_default()
+    }
+
     /// A picture of what is shown, as PNG.
     pub async fn picture(&self) -> Vec<u8> {
         self.client.screenshot().await.unwrap()
@@ -279,5 +310,19 @@ impl WebDriverCompatibleCommand for DevTools {
     fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
         let body = json!({"cmd": self.command, "params": self.parameters});
         (http::Method::POST, Some(body.to_string()))
+    }
+}
+
+/// One of chromedriver's logs; asking empties it.
+#[derive(Debug)]
+struct Log(&'static str);
+
+impl WebDriverCompatibleCommand for Log {
+    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/se/log", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
+        (http::Method::POST, Some(json!({"type": self.0}).to_string()))
     }
 }

@@ -50,11 +50,7 @@ impl Check<'_> {
             let key = format!("{key}.tls.ca");
             self.roots(&key, ca);
             if matches!(target, Some(Target::Http { .. } | Target::H2c { .. } | Target::Unix(_))) {
-                self.problem(
-                    &key,
-                    "There is no certificate to check: the URL is not https.",
-                    "Use https://, or take it out.",
-                );
+                self.warn(&key, "This has no effect: the URL is not https.");
             }
         }
         let host_header = match written.host_header.as_deref() {

@@ -17,13 +17,9 @@ use serde::Deserialize;
 use super::value::{Limit, SecretSource, Size, Span, Switch};
 
 pub use provider::{ClientAuthName, ProviderFile, ProviderLogoutFile, ResponseModeName};
-pub use route::{
-    AccessName, CacheName, CorsFile, CrossSiteFile, CrossSiteName, EncodedSlashName, RouteFile, SignedOutName,
-};
-pub use session::{
-    AlgorithmName, CookieFile, IdentityFile, KeysFile, ManagedName, NearCacheFile, SameSiteName, SessionFile, StoreFile,
-};
-pub use upstream::{TimeoutsFile, TrustFile, UpstreamFile, UpstreamIdentityFile};
+pub use route::{AccessName, CacheName, CrossSiteFile, CrossSiteName, EncodedSlashName, RouteFile, SignedOutName};
+pub use session::{AlgorithmName, IdentityFile, KeysFile, NearCacheFile, SameSiteName, SessionFile, StoreFile};
+pub use upstream::{UpstreamFile, UpstreamIdentityFile};
 
 /// Vestibule's configuration.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]

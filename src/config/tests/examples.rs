@@ -56,7 +56,7 @@ fn the_smallest_file_means_what_the_reference_says() {
     assert!(config.warnings.is_empty(), "{:?}", config.warnings);
 }
 
-/// SESS-03: `__Host-` and `Secure` wherever the public URL is https, and neither where browsers would refuse them.
+/// `__Host-` and `Secure` wherever the public URL is https, and neither where browsers would refuse them.
 #[test]
 fn the_cookie_follows_the_public_url() {
     let text = around("", "").replace("https://app.example.com", "http://localhost:8080");

@@ -66,7 +66,19 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("[telemetry]\n", "log = \"=\"\n", "telemetry.log"),
 ];
 
-/// OPS-05: each planted mistake is reported, and nothing but these.
+#[test]
+fn deep_nesting_is_refused_and_not_followed() {
+    for text in [
+        format!("hsts = {}", "[".repeat(20_000)),
+        format!("hsts = {}{}", "[".repeat(5_000), "]".repeat(5_000)),
+        format!("routes = {}", "{ a = ".repeat(5_000)),
+        format!("telemetry.audit = {}{}", "[".repeat(60), "]".repeat(60)),
+    ] {
+        assert!(parse(&text).is_err());
+    }
+}
+
+/// A configuration with the chosen mistakes, and the keys that have to be named.
 fn planted(chosen: &[usize]) -> (String, Vec<&'static str>) {
     let mut text = around("#top", "[admin]\n[telemetry]\n");
     let mut keys = Vec::new();
@@ -81,6 +93,7 @@ fn planted(chosen: &[usize]) -> (String, Vec<&'static str>) {
     (text, keys)
 }
 
+/// OPS-05: every mistake in one go, in the order of the file.
 #[test]
 fn all_mistakes_at_once() {
     let (text, mut keys) = planted(&(0..MISTAKES.len()).collect::<Vec<_>>());
@@ -97,7 +110,7 @@ fn all_mistakes_at_once() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// OPS-05
+    /// OPS-05: each planted mistake is reported, and nothing follows from it.
     #[test]
     fn every_planted_mistake_is_reported_and_no_other(chosen in proptest::sample::subsequence((0..MISTAKES.len()).collect::<Vec<_>>(), 0..MISTAKES.len())) {
         let (text, mut keys) = planted(&chosen);

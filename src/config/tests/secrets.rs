@@ -26,7 +26,7 @@ fn what_is_shown_holds_no_secret() {
     assert!(shown.contains("logins_per_minute = 120"));
 }
 
-/// OPS-02: with the secrets' places taken out, what is printed is a configuration again, and means the same.
+/// With the secrets' places put back, what is printed is a configuration again, and means the same.
 #[test]
 fn what_is_printed_is_written_in_the_words_of_the_file() {
     let config = complete();

@@ -221,7 +221,7 @@ pub async fn references_lead_to_their_session(store: Store, time: &dyn Passing) 
     assert_eq!(store.follow(&name).await.unwrap(), None);
 }
 
-/// REF-01 and REF-02 stand on this: a lease that was lost can be neither renewed nor given back.
+/// Refreshing once among replicas stands on this: a lease that was lost can be neither renewed nor given back.
 pub async fn a_lease_has_one_owner(store: Store, time: &dyn Passing) {
     let name = Name::lease(&key().to_string());
     assert!(store.acquire_lease(&name, "a", SHORT).await.unwrap());

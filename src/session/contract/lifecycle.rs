@@ -101,7 +101,7 @@ pub async fn somebody_who_comes_back_in_time_keeps_the_session(store: Store, _: 
     assert_eq!(found.idle_expires(), one.now() + IDLE);
 }
 
-/// SESS-07, REF-05: a write that comes after the end says so and writes nothing.
+/// SESS-07: a write that comes after the end says so and writes nothing.
 pub async fn a_late_write_never_brings_a_session_back(store: Store, _: &dyn Passing) {
     let (one, two) = (Replica::over(&store), Replica::over(&store));
     let live = one.log_in(sample_login("u1")).await;
@@ -114,7 +114,7 @@ pub async fn a_late_write_never_brings_a_session_back(store: Store, _: &dyn Pass
     assert_eq!(absence(two.load(&live).await), Some(Absence::Unknown));
 }
 
-/// REF-02: who read an older version cannot write over a newer one.
+/// Who read an older version cannot write over a newer one.
 pub async fn of_two_writers_one_wins(store: Store, _: &dyn Passing) {
     let (one, two) = (Replica::over(&store), Replica::over(&store));
     let live = one.log_in(sample_login("u1")).await;
@@ -132,7 +132,7 @@ pub async fn of_two_writers_one_wins(store: Store, _: &dyn Passing) {
     assert_eq!(found.version(), next.version());
 }
 
-/// REF-08: no refresh moves the end, and none makes the session another person's.
+/// No refresh moves the end, and none makes the session another person's.
 pub async fn what_a_session_is_cannot_be_rewritten(store: Store, _: &dyn Passing) {
     let replica = Replica::over(&store);
     let live = replica.log_in(sample_login("u1")).await;

@@ -186,7 +186,7 @@ mod tests {
         (store, clock, ())
     });
 
-    /// DOS-01: marks that strangers cause do not pile up.
+    /// Marks that strangers cause do not pile up.
     #[tokio::test]
     async fn what_has_expired_is_swept_by_later_writes() {
         let (store, clock) = store();

@@ -16,6 +16,8 @@ pub(super) fn read(error: &Error) -> StoreError {
         }
     }
     StoreError::Unavailable(match error.kind() {
+        // What its TLS library says has no kind of its own.
+        ErrorKind::IO if said.contains("InvalidCertificate") || said.contains("AlertReceived") => Unavailable::Tls,
         ErrorKind::Timeout => Unavailable::Deadline,
         ErrorKind::Canceled | ErrorKind::IO | ErrorKind::Routing | ErrorKind::Sentinel => Unavailable::Disconnected,
         ErrorKind::Backpressure => Unavailable::Overload,
@@ -81,6 +83,7 @@ mod tests {
             (ErrorKind::Unknown, "LOADING Redis is loading the dataset in memory", "loading"),
             (ErrorKind::Cluster, "MOVED 3999 127.0.0.1:6381", "moved"),
             (ErrorKind::Canceled, "Connection closed unexpectedly.", "disconnected"),
+            (ErrorKind::IO, "Custom { kind: InvalidData, error: InvalidCertificate(UnknownIssuer) }", "tls"),
             (ErrorKind::Timeout, "Request timed out.", "deadline"),
             (ErrorKind::Unknown, "ERR something new", "refused"),
         ] {

@@ -3,7 +3,7 @@
 //! Never decides anything about a request; each of those asks the store itself.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 
 use crate::base::{Clock, Timestamp};
 use crate::session::store::Unavailable;
@@ -20,13 +20,15 @@ pub(super) struct Outage {
     reconnect: AtomicBool,
     /// Whether the store has answered once: until then nothing is *back*.
     met: AtomicBool,
+    /// Which reasons were logged since it went, a bit each.
+    said: AtomicU32,
 }
 
 impl Outage {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         let since = AtomicI64::new(clock.now().unix_millis());
         let (failed, reconnect, met) = (AtomicBool::new(false), AtomicBool::new(false), AtomicBool::new(false));
-        Self { clock, since, failed, reconnect, met }
+        Self { clock, since, failed, reconnect, met, said: AtomicU32::new(0) }
     }
 
     /// A command got no answer.
@@ -42,8 +44,13 @@ impl Outage {
             self.reconnect.store(true, Ordering::Relaxed);
         }
         let now = self.clock.now().unix_millis();
-        if self.since.compare_exchange(HERE, now, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+        let _ = self.since.compare_exchange(HERE, now, Ordering::AcqRel, Ordering::Relaxed);
+        let said = self.said.fetch_or(bit(reason), Ordering::Relaxed);
+        if said == 0 {
             tracing::warn!(reason = reason.as_str(), "the session store is away");
+        } else if said & bit(reason) == 0 && !matches!(reason, Unavailable::Deadline | Unavailable::Disconnected) {
+            // Those two follow from any other; another that follows from them may be the cause.
+            tracing::warn!(reason = reason.as_str(), "the session store is still away");
         }
     }
 
@@ -61,6 +68,7 @@ impl Outage {
         if since == HERE {
             return;
         }
+        self.said.store(0, Ordering::Relaxed);
         let away = self.clock.now().since(Timestamp::from_unix_millis(since));
         if self.met.swap(true, Ordering::Relaxed) {
             tracing::info!(seconds = away.as_secs(), "the session store is back");
@@ -74,10 +82,20 @@ impl Outage {
         self.reconnect.swap(false, Ordering::Relaxed)
     }
 
+    /// Whether this reason was logged since the store went.
+    #[cfg(test)]
+    pub(super) fn said(&self, reason: Unavailable) -> bool {
+        self.said.load(Ordering::Relaxed) & bit(reason) != 0
+    }
+
     pub(super) fn away_since(&self) -> Option<Timestamp> {
         let since = self.since.load(Ordering::Acquire);
         (since != HERE).then(|| Timestamp::from_unix_millis(since))
     }
+}
+
+fn bit(reason: Unavailable) -> u32 {
+    1 << (reason as u32)
 }
 
 const HERE: i64 = i64::MIN;
@@ -108,6 +126,7 @@ mod tests {
         assert_eq!(outage.away_since(), None);
         assert!(outage.wants_reconnect());
         assert!(!outage.wants_reconnect());
+        assert!(!outage.said(Unavailable::ReadOnly));
         outage.report(Unavailable::Disconnected);
         outage.missed(Unavailable::Disconnected);
         outage.reconnected();

@@ -11,13 +11,16 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::Shared;
-use crate::session::store::Unavailable;
+use super::{Shared, failure};
+use crate::session::store::{StoreError, Unavailable};
 
 /// Connects, and watches until it is aborted.
 pub(super) async fn run(client: Client, commands: WithOptions<Client>, deadline: Duration, shared: Arc<Shared>) {
     // Before connecting: the first event is the first connection.
-    let mut connected = client.reconnect_rx();
+    let (mut connected, mut errors) = (client.reconnect_rx(), client.error_rx());
+    // Why there is no connection; nothing while the first may still be on its way.
+    let mut reason = None;
+    let started = Instant::now();
     let mut connection = Task(client.connect());
     let mut forced: Option<Task<Result<(), fred::error::Error>>> = None;
     let mut forced_at: Option<Instant> = None;
@@ -35,18 +38,29 @@ pub(super) async fn run(client: Client, commands: WithOptions<Client>, deadline:
                     Err(RecvError::Closed) => connected = client.reconnect_rx(),
                 }
                 shared.outage.reconnected();
-                misses = 0;
+                (misses, reason) = (0, None);
+            }
+            error = errors.recv() => {
+                reason = Some(Unavailable::Disconnected);
+                if let Ok((error, _)) = error && let StoreError::Unavailable(why) = failure::read(&error) {
+                    reason = Some(why);
+                }
             }
         }
         pause = EVERY;
-        if connection.0.is_finished() {
+        let ended = connection.0.is_finished();
+        if ended {
             // Some errors end the client's own attempts, such as a cluster's answer that is no cluster's.
             connection = Task(client.connect());
         }
         if !client.is_connected() {
-            shared.outage.missed(Unavailable::Disconnected);
+            if let Some(reason) = reason {
+                shared.outage.missed(reason);
+            } else if met || started.elapsed() >= EVERY {
+                shared.outage.missed(Unavailable::Disconnected);
+            }
             // Asking this costs nothing, and the event of a new connection may come before it counts as one.
-            pause = SOON;
+            pause = if ended { EVERY } else { SOON };
         } else if answers(&commands, deadline).await {
             misses = 0;
             shared.outage.answered();

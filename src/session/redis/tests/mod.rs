@@ -13,7 +13,7 @@ use super::RedisStore;
 use crate::base::{Secret, SystemClock, SystemRandom};
 use crate::session::contract::{RealTime, Replica, sample_login, sample_settings};
 use crate::session::names::Name;
-use crate::session::{Lookup, SessionStore, StoreError};
+use crate::session::{Lookup, SessionStore, StoreError, Unavailable};
 
 /// A server of its own, gone when dropped.
 struct Server {
@@ -286,9 +286,10 @@ async fn a_least_rights_account_is_enough() {
     let wrong = connect(server.url_as("vestibule:wrong@localhost"));
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(matches!(wrong.ping().await, Err(StoreError::Unavailable(_))));
+    assert!(wrong.shared.outage.said(Unavailable::Credentials), "the log says why");
 }
 
-/// TLS-02, TLS-09: TLS by the URL, and a certificate that no trusted root signed is refused.
+/// TLS-09: TLS by the URL, and a certificate that no trusted root signed is refused.
 #[tokio::test]
 async fn tls_is_used_and_checked() {
     let directory = TempDir::new().unwrap();
@@ -317,6 +318,7 @@ async fn tls_is_used_and_checked() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(matches!(untrusted.ping().await, Err(StoreError::Unavailable(_))));
     assert!(untrusted.away_since().is_some());
+    assert!(untrusted.shared.outage.said(Unavailable::Tls), "the log says why");
 }
 
 /// Another program's key under one of our names is a bug somewhere, not an outage.

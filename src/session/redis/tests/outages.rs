@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 
 use super::*;
-use crate::session::{SessionSettings, Sessions, StoreSettings, Unavailable};
+use crate::session::{SessionSettings, Sessions, StoreSettings};
 
 /// SESS-13: a server that stands still costs a request its deadline, is never mistaken for "no session", and when it goes on
 /// the same cookie opens the same session.

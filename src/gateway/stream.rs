@@ -1,0 +1,53 @@
+//! An answer that goes on running ends with its session (SESS-16): the client sees a message that broke off, never a clean end.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+
+use crate::session::Watch;
+use crate::web::{Body, BoxError};
+
+/// Answers of a known length up to this many bytes are over before anybody could end them.
+const SHORT: u64 = 64 * 1024;
+
+/// The session of a stream has ended.
+#[derive(Debug, thiserror::Error)]
+#[error("the session has ended")]
+struct SessionEnded;
+
+/// Whether `body` may go on running.
+pub(super) fn may_run(body: &Body) -> bool {
+    !body.is_end_stream() && body.size_hint().exact().is_none_or(|length| length > SHORT)
+}
+
+/// `body`, until the session ends.
+pub(super) fn until_ended(body: Body, watch: Watch) -> Body {
+    Body::stream(Stream { body, ended: Box::pin(watch.ended()) })
+}
+
+struct Stream {
+    body: Body,
+    ended: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl http_body::Body for Stream {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.ended.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Some(Err(SessionEnded.into())));
+        }
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
