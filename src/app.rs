@@ -103,8 +103,8 @@ impl App {
         let mut upstreams = HashMap::new();
         for settings in config.upstreams {
             let name = Arc::clone(&settings.name);
-            let upstream =
-                Upstream::new(&settings, Arc::clone(&owned)).map_err(|error| StartError::Upstream(name.to_string(), error))?;
+            let upstream = Upstream::new(&settings, Arc::clone(&owned))
+                .map_err(|error| StartError::Upstream(name.to_string(), error))?;
             upstreams.insert(name, upstream);
         }
         let routes = Arc::new(Table::new(config.routes)?);

@@ -9,6 +9,7 @@ pub mod telemetry;
 // ---- rules: pure, no sockets, no clock
 pub mod jose;
 pub mod web;
+
 pub mod route;
 // ---- services: each owns one outside party, none knows the others
 pub mod identity;
@@ -18,14 +19,19 @@ pub mod session;
 pub mod upstream;
 // ---- the story
 pub mod access;
+
 pub mod endpoints;
+
 pub mod gateway;
 // ---- assembly
 pub mod admin;
+
 pub mod config;
+
 pub mod app;
-pub mod demo;
+
 pub mod cli;
+pub mod demo;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -48,7 +48,9 @@ fn wrong(module: &str, text: &str) -> Vec<String> {
         while let Some(at) = rest.find("crate::") {
             rest = &rest[at + "crate::".len()..];
             let names: Vec<&str> = match rest.strip_prefix('{') {
-                Some(group) => group.split(',').map(|part| part.trim().split("::").next().unwrap_or_default()).collect(),
+                Some(group) => {
+                    group.split(',').map(|part| part.trim().split("::").next().unwrap_or_default()).collect()
+                }
                 None => vec![rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default()],
             };
             for name in names {
@@ -116,9 +118,8 @@ fn a_library_is_named_only_where_it_belongs() {
             continue;
         }
         for (library, places) in OWNED {
-            let named = production(&text).any(|line| {
-                line.contains(&format!("{library}::")) && !line.contains(&format!("_{library}::"))
-            });
+            let named = production(&text)
+                .any(|line| line.contains(&format!("{library}::")) && !line.contains(&format!("_{library}::")));
             if named && !places.iter().any(|place| path.starts_with(place)) {
                 found.push(format!("{path} names {library}, which belongs to {}", places.join(", ")));
             }

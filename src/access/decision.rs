@@ -138,7 +138,9 @@ fn judge_site(route: &Route, client: &ClientRequest) -> Verdict {
 
 /// What the route asks beyond a session: claims.
 fn not_enough(route: &Route, live: &LiveSession, _now: Timestamp) -> Option<Decision> {
-    route.policy.permits(&live.session().claims).err().map(|missing| {
-        Decision::Refuse(Refusal::Claims { claim: missing.claim, route: route.index })
-    })
+    route
+        .policy
+        .permits(&live.session().claims)
+        .err()
+        .map(|missing| Decision::Refuse(Refusal::Claims { claim: missing.claim, route: route.index }))
 }

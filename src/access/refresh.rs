@@ -293,14 +293,17 @@ impl Refresher {
             return Refreshed::StoreAway(error);
         }
         let session = live.session();
-        audit::write(Event::RefreshFailed, Record {
-            provider: Some(&session.provider),
-            issuer: Some(&session.issuer),
-            subject: Some(&session.subject),
-            sid: Some(session.sid.as_str()),
-            reason: Some(reason),
-            ..Record::default()
-        });
+        audit::write(
+            Event::RefreshFailed,
+            Record {
+                provider: Some(&session.provider),
+                issuer: Some(&session.issuer),
+                subject: Some(&session.subject),
+                sid: Some(session.sid.as_str()),
+                reason: Some(reason),
+                ..Record::default()
+            },
+        );
         self.metrics.sessions_ended.get_or_create(&Word { kind: "provider" }).inc();
         Refreshed::Ended
     }
@@ -376,7 +379,8 @@ mod tests {
         for seed in 0..50 {
             let random: &dyn Random = &SeededRandom::new(seed);
             let key = SessionToken::parse(&random.token::<32>()).unwrap().key();
-            let at = |life, second: i64| due(&tokens(life, true), ahead, &key, Timestamp::from_unix_seconds(1000 + second));
+            let at =
+                |life, second: i64| due(&tokens(life, true), ahead, &key, Timestamp::from_unix_seconds(1000 + second));
             assert_eq!(at(300, 239), Due::No);
             assert_eq!(at(300, 246), Due::Soon);
             assert_eq!(at(300, 300), Due::Now);

@@ -152,22 +152,20 @@ impl Admin {
     }
 }
 
-const FORMS: &str =
-    r#"the body is one of {"provider","sub"}, {"provider","provider_sid"} and {"all":true}"#;
+const FORMS: &str = r#"the body is one of {"provider","sub"}, {"provider","provider_sid"} and {"all":true}"#;
 
 fn problem(status: StatusCode, detail: &str) -> Response<Body> {
     let title = status.canonical_reason().unwrap_or("Error");
     let body = json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail });
     let mut answer = json_answer(status, &body);
-    answer
-        .headers_mut()
-        .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/problem+json"));
+    answer.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/problem+json"));
     answer
 }
 
 fn store_away(error: &StoreError) -> Response<Body> {
     tracing::warn!(%error, "the store cannot answer the admin API");
-    let mut answer = problem(StatusCode::SERVICE_UNAVAILABLE, "the store cannot answer; nothing was acknowledged, ask again");
+    let mut answer =
+        problem(StatusCode::SERVICE_UNAVAILABLE, "the store cannot answer; nothing was acknowledged, ask again");
     answer.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"));
     answer
 }

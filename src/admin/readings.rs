@@ -16,7 +16,12 @@ pub(super) fn of(gateway: &Gateway) -> Vec<Reading> {
         one("store_errors", "Commands without a proper answer", true, store.errors),
         one("store_reconnects", "Connections to the store made anew", true, store.reconnects),
         one("touches_dropped", "Uses of sessions that were not noted", true, store.touches_dropped),
-        one("watched_sessions", "Sessions that have a stream running", false, u64::try_from(store.watched).unwrap_or(u64::MAX)),
+        one(
+            "watched_sessions",
+            "Sessions that have a stream running",
+            false,
+            u64::try_from(store.watched).unwrap_or(u64::MAX),
+        ),
         one("signatures", "Identity tokens minted", true, gateway.identity.signatures()),
         one("identity_tokens", "Identity tokens held for reuse", false, u64::try_from(tokens).unwrap_or(u64::MAX)),
         one("identity_token_bytes", "Their weight", false, bytes),
@@ -29,12 +34,16 @@ pub(super) fn of(gateway: &Gateway) -> Vec<Reading> {
         ("upstream_waits", "Requests that waited for a connection", true, |one| one.waits),
         ("upstream_retries", "Requests sent a second time", true, |one| one.retries),
         ("upstream_open", "Connections open now", false, |one| u64::try_from(one.open).unwrap_or(u64::MAX)),
-        ("upstream_idle", "Connections that wait for a request", false, |one| u64::try_from(one.idle).unwrap_or(u64::MAX)),
+        ("upstream_idle", "Connections that wait for a request", false, |one| {
+            u64::try_from(one.idle).unwrap_or(u64::MAX)
+        }),
     ];
     let snapshots: Vec<_> = gateway.upstreams.iter().map(|(name, upstream)| (name, upstream.metrics())).collect();
     for (name, help, counter, read) in columns {
-        let values =
-            snapshots.iter().map(|(upstream, now)| (Some(("upstream", upstream.to_string())), signed(read(now)))).collect();
+        let values = snapshots
+            .iter()
+            .map(|(upstream, now)| (Some(("upstream", upstream.to_string())), signed(read(now))))
+            .collect();
         readings.push(Reading { name, help, counter, values });
     }
     let known = gateway.endpoints.providers.values().map(|provider| {

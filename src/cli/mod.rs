@@ -172,7 +172,8 @@ async fn run(config: Config) -> ExitCode {
 
 async fn demo(listen: std::net::SocketAddr) -> ExitCode {
     let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
-    let demo = match Demo::start(DemoOptions { listen, ..DemoOptions::default() }, clock.clone(), random.clone()).await {
+    let demo = match Demo::start(DemoOptions { listen, ..DemoOptions::default() }, clock.clone(), random.clone()).await
+    {
         Ok(demo) => demo,
         Err(error) => return complain(&error.to_string()),
     };

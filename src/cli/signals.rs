@@ -7,8 +7,7 @@ use crate::server::Shutdown;
 /// Watches for as long as the process lives.
 pub(super) fn watch(shutdown: Shutdown) {
     tokio::spawn(async move {
-        let (Ok(mut terminate), Ok(mut interrupt)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
         else {
             tracing::error!("signals cannot be watched: stop this process with SIGKILL");
             return;

@@ -71,7 +71,7 @@ pub struct Config {
     /// What works and should be known; to be logged at start.
     pub warnings: Vec<Warning>,
     /// Private, so that only `check` can make one.
-    checked: (),
+    _checked: (),
 }
 
 impl Config {

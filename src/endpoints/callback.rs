@@ -112,12 +112,15 @@ impl Endpoints {
         // The new session stands; only now may the old one go (SESS-02, LOGIN-20).
         if let Some(earlier) = earlier {
             self.sessions.end(&earlier, now).await?;
-            audit::write(Event::SessionEnded, Record {
-                request_id: Some(&client.request_id),
-                sid: Some(earlier.session().sid.as_str()),
-                reason: Some("replaced by a new login"),
-                ..Record::default()
-            });
+            audit::write(
+                Event::SessionEnded,
+                Record {
+                    request_id: Some(&client.request_id),
+                    sid: Some(earlier.session().sid.as_str()),
+                    reason: Some("replaced by a new login"),
+                    ..Record::default()
+                },
+            );
         }
         Ok((live, target))
     }
@@ -159,19 +162,25 @@ impl Endpoints {
     /// The session's cookie, and on to where the person wanted to go.
     fn welcome(&self, client: &ClientRequest, live: &LiveSession, target: &ReturnTo, state: &str) -> Response<Body> {
         let session = live.session();
-        audit::write(Event::LoginSucceeded, Record {
-            request_id: Some(&client.request_id),
-            provider: Some(&session.provider),
-            issuer: Some(&session.issuer),
-            subject: Some(&session.subject),
-            sid: Some(session.sid.as_str()),
-            address: Some(&client.address),
-            ..Record::default()
-        });
+        audit::write(
+            Event::LoginSucceeded,
+            Record {
+                request_id: Some(&client.request_id),
+                provider: Some(&session.provider),
+                issuer: Some(&session.issuer),
+                subject: Some(&session.subject),
+                sid: Some(session.sid.as_str()),
+                address: Some(&client.address),
+                ..Record::default()
+            },
+        );
         self.metrics.logins.get_or_create(&Word { kind: "succeeded" }).inc();
         let mut answer = login::land(target);
         let headers = answer.headers_mut();
-        headers.append(SET_COOKIE, set_cookie::set(&self.cookie, &self.cookie.name, live.token().expose(), None, self.cookie.same_site));
+        headers.append(
+            SET_COOKIE,
+            set_cookie::set(&self.cookie, &self.cookie.name, live.token().expose(), None, self.cookie.same_site),
+        );
         headers.append(SET_COOKIE, attempt::forget(state, &self.cookie));
         headers.append(SET_COOKIE, loop_breaker::counted(client, &self.cookie));
         answer
@@ -207,12 +216,15 @@ impl Endpoints {
                 .answer(client.format(), &client.request_id),
         };
         let reason = failure.to_string();
-        audit::write(Event::LoginFailed, Record {
-            request_id: Some(&client.request_id),
-            address: Some(&client.address),
-            reason: Some(&reason),
-            ..Record::default()
-        });
+        audit::write(
+            Event::LoginFailed,
+            Record {
+                request_id: Some(&client.request_id),
+                address: Some(&client.address),
+                reason: Some(&reason),
+                ..Record::default()
+            },
+        );
         self.metrics.logins.get_or_create(&Word { kind: "failed" }).inc();
         answer.headers_mut().append(SET_COOKIE, attempt::forget(state, &self.cookie));
         answer
@@ -252,7 +264,10 @@ impl Endpoints {
             detail.push_str(description);
             detail.push(')');
         }
-        Problem::new(status, title).detail(detail).login(self.own_path("login")).answer(client.format(), &client.request_id)
+        Problem::new(status, title)
+            .detail(detail)
+            .login(self.own_path("login"))
+            .answer(client.format(), &client.request_id)
     }
 
     fn malformed(&self, client: &ClientRequest) -> Response<Body> {

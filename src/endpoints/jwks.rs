@@ -16,7 +16,8 @@ impl Endpoints {
         }
         let jwks = self.identity.jwks();
         let fresh = client.headers.get_all(IF_NONE_MATCH).iter().any(|tags| {
-            tags.to_str().is_ok_and(|tags| tags.split(',').any(|tag| matches!(tag.trim(), "*") || tag.trim() == jwks.etag))
+            tags.to_str()
+                .is_ok_and(|tags| tags.split(',').any(|tag| matches!(tag.trim(), "*") || tag.trim() == jwks.etag))
         });
         let mut answer = if fresh {
             let mut answer = Response::new(Body::empty());

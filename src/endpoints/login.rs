@@ -73,12 +73,13 @@ impl Endpoints {
         if loop_breaker::is_looping(client, &self.cookie) {
             self.metrics.logins.get_or_create(&Word { kind: "looping" }).inc();
             let mut answer = loop_breaker::page(client, self.own_path("login"));
-            answer.headers_mut().extend(
-                loop_breaker::forget(client, &self.cookie).map(|line| (SET_COOKIE, line)),
-            );
+            answer.headers_mut().extend(loop_breaker::forget(client, &self.cookie).map(|line| (SET_COOKIE, line)));
             return answer;
         }
-        let Some(provider) = start.provider.as_deref().or(self.provider_for(client, &start.return_to).as_deref())
+        let Some(provider) = start
+            .provider
+            .as_deref()
+            .or(self.provider_for(client, &start.return_to).as_deref())
             .and_then(|name| self.providers.get(name))
         else {
             return self.choose_provider(client, &start.return_to);

@@ -59,15 +59,18 @@ impl Endpoints {
     ) -> Result<Option<EndSession>, StoreError> {
         self.sessions.end(live, now).await?;
         let session = live.session();
-        audit::write(Event::Logout, Record {
-            request_id: Some(&client.request_id),
-            provider: Some(&session.provider),
-            issuer: Some(&session.issuer),
-            subject: Some(&session.subject),
-            sid: Some(session.sid.as_str()),
-            address: Some(&client.address),
-            ..Record::default()
-        });
+        audit::write(
+            Event::Logout,
+            Record {
+                request_id: Some(&client.request_id),
+                provider: Some(&session.provider),
+                issuer: Some(&session.issuer),
+                subject: Some(&session.subject),
+                sid: Some(session.sid.as_str()),
+                address: Some(&client.address),
+                ..Record::default()
+            },
+        );
         self.metrics.sessions_ended.get_or_create(&Word { kind: "logout" }).inc();
         let Some(provider) = self.providers.get(&session.provider) else { return Ok(None) };
         self.revoke_behind(provider, live);
@@ -134,7 +137,8 @@ impl Endpoints {
                 target.as_str().as_bytes(),
                 &*self.random,
             );
-            headers.append(SET_COOKIE, set_cookie::set(&self.cookie, &name, &value, Some(RETURN_LIFETIME), SameSite::Lax));
+            headers
+                .append(SET_COOKIE, set_cookie::set(&self.cookie, &name, &value, Some(RETURN_LIFETIME), SameSite::Lax));
         }
         // What the browser cached of protected pages goes too (LOGOUT-16).
         headers.insert("clear-site-data", http::HeaderValue::from_static("\"cache\""));

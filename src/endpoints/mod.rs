@@ -104,7 +104,13 @@ impl Endpoints {
     }
 
     /// Answers a request for one of our paths.
-    pub async fn serve(&self, endpoint: Endpoint, client: &ClientRequest, body: Body, now: Timestamp) -> Response<Body> {
+    pub async fn serve(
+        &self,
+        endpoint: Endpoint,
+        client: &ClientRequest,
+        body: Body,
+        now: Timestamp,
+    ) -> Response<Body> {
         if !endpoint.methods().contains(&client.method) {
             return not_allowed(endpoint, client);
         }
@@ -175,7 +181,8 @@ impl Endpoints {
         // A script's own URL is no place for a person to land on; the page that holds it is, and we don't know that one.
         if client.fetch.is_navigation() && matches!(client.method, Method::GET | Method::HEAD) {
             let target = ReturnTo::of(client, &self.network);
-            let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("rd", target.as_str()).finish();
+            let query =
+                url::form_urlencoded::Serializer::new(String::new()).append_pair("rd", target.as_str()).finish();
             url.push('?');
             url.push_str(&query);
         }
@@ -192,15 +199,9 @@ impl Endpoint {
             }
             Self::Callback | Self::Logout => &[Method::GET, Method::POST],
             Self::SessionRefresh | Self::SessionsRevoke | Self::BackchannelLogout => &[Method::POST],
-            Self::Unknown => &[
-                Method::GET,
-                Method::HEAD,
-                Method::POST,
-                Method::PUT,
-                Method::PATCH,
-                Method::DELETE,
-                Method::OPTIONS,
-            ],
+            Self::Unknown => {
+                &[Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS]
+            }
         }
     }
 }

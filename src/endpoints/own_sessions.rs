@@ -106,16 +106,19 @@ impl Endpoints {
 
     fn record_revocation(&self, client: &ClientRequest, live: &LiveSession, count: usize) {
         let session = live.session();
-        audit::write(Event::Revoked, Record {
-            request_id: Some(&client.request_id),
-            provider: Some(&session.provider),
-            issuer: Some(&session.issuer),
-            subject: Some(&session.subject),
-            sid: Some(session.sid.as_str()),
-            address: Some(&client.address),
-            reason: Some("the person ended sessions of their own"),
-            count: Some(count),
-        });
+        audit::write(
+            Event::Revoked,
+            Record {
+                request_id: Some(&client.request_id),
+                provider: Some(&session.provider),
+                issuer: Some(&session.issuer),
+                subject: Some(&session.subject),
+                sid: Some(session.sid.as_str()),
+                address: Some(&client.address),
+                reason: Some("the person ended sessions of their own"),
+                count: Some(count),
+            },
+        );
         let ended = self.metrics.sessions_ended.get_or_create(&Word { kind: "revoked" });
         ended.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
     }

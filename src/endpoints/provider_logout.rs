@@ -24,7 +24,12 @@ const BEYOND: Duration = Duration::from_secs(5 * 60);
 
 impl Endpoints {
     /// OpenID Connect Back-Channel Logout 1.0 section 2.5: 200 when the token is valid, also when there was nothing to end.
-    pub(super) async fn backchannel_logout(&self, client: &ClientRequest, body: Body, now: Timestamp) -> Response<Body> {
+    pub(super) async fn backchannel_logout(
+        &self,
+        client: &ClientRequest,
+        body: Body,
+        now: Timestamp,
+    ) -> Response<Body> {
         let Some(fields) = form::read(client, body).await else {
             return invalid("the request is no form");
         };
@@ -39,7 +44,11 @@ impl Endpoints {
             Ok(logout) => logout,
             Err(error) => {
                 tracing::warn!(request_id = %client.request_id, provider = &**provider.name(), %error, "a logout token was refused");
-                return if error.is_temporary() { super::provider_away(client) } else { invalid("the logout token does not hold") };
+                return if error.is_temporary() {
+                    super::provider_away(client)
+                } else {
+                    invalid("the logout token does not hold")
+                };
             }
         };
         match self.end_at(provider, &logout, now).await {
@@ -73,16 +82,19 @@ impl Endpoints {
     }
 
     fn record_logout(&self, client: &ClientRequest, provider: &Provider, logout: &LogoutToken, count: usize) {
-        audit::write(Event::Revoked, Record {
-            request_id: Some(&client.request_id),
-            provider: Some(provider.name()),
-            issuer: Some(&provider.settings().issuer),
-            subject: logout.sub.as_deref(),
-            address: Some(&client.address),
-            reason: Some("the provider signed the person out"),
-            count: Some(count),
-            ..Record::default()
-        });
+        audit::write(
+            Event::Revoked,
+            Record {
+                request_id: Some(&client.request_id),
+                provider: Some(provider.name()),
+                issuer: Some(&provider.settings().issuer),
+                subject: logout.sub.as_deref(),
+                address: Some(&client.address),
+                reason: Some("the provider signed the person out"),
+                count: Some(count),
+                ..Record::default()
+            },
+        );
         let ended = self.metrics.sessions_ended.get_or_create(&Word { kind: "provider" });
         ended.inc_by(u64::try_from(count).unwrap_or(u64::MAX));
     }
@@ -108,14 +120,17 @@ impl Endpoints {
             Err(error) => return super::store_away(&error, client),
         };
         if ended > 0 {
-            audit::write(Event::Revoked, Record {
-                request_id: Some(&client.request_id),
-                provider: Some(provider.name()),
-                issuer: Some(&issuer),
-                reason: Some("the provider signed the person out, by a frame"),
-                count: Some(ended),
-                ..Record::default()
-            });
+            audit::write(
+                Event::Revoked,
+                Record {
+                    request_id: Some(&client.request_id),
+                    provider: Some(provider.name()),
+                    issuer: Some(&issuer),
+                    reason: Some("the provider signed the person out, by a frame"),
+                    count: Some(ended),
+                    ..Record::default()
+                },
+            );
         }
         let page = Page::new(StatusCode::OK, "Signed out", maud::html! { p { "The session here has ended." } });
         match Url::parse(&issuer) {

@@ -158,12 +158,17 @@ fn failed(
 /// Never says where the upstream is.
 fn trouble(status: StatusCode, format: Format, request_id: &RequestId) -> Response<Body> {
     let (title, detail) = match status {
-        StatusCode::GATEWAY_TIMEOUT => ("The application takes too long", "It did not answer in time. Try again in a moment."),
+        StatusCode::GATEWAY_TIMEOUT => {
+            ("The application takes too long", "It did not answer in time. Try again in a moment.")
+        }
         StatusCode::SERVICE_UNAVAILABLE => ("The application is busy", "Try again in a moment."),
         StatusCode::PAYLOAD_TOO_LARGE => ("The request is too large", "This application takes smaller ones."),
         StatusCode::REQUEST_TIMEOUT => ("The request took too long", "Its body stopped coming."),
         StatusCode::BAD_REQUEST => ("The request broke off", "Its body did not come whole."),
-        _ => ("The application does not answer", "It is away, or answered in a way that makes no sense. Try again in a moment."),
+        _ => (
+            "The application does not answer",
+            "It is away, or answered in a way that makes no sense. Try again in a moment.",
+        ),
     };
     let mut problem = Problem::new(status, title).detail(detail);
     if status == StatusCode::SERVICE_UNAVAILABLE {

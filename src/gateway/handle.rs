@@ -151,10 +151,15 @@ async fn run(
             gateway.endpoints.login_for(&client, route, now).await
         }
         Decision::Challenge { bearer, dead_cookie } => {
-            story.ends(Outcome::Challenged, if bearer { "a bearer token, which this route does not take" } else { "no session" });
+            story.ends(
+                Outcome::Challenged,
+                if bearer { "a bearer token, which this route does not take" } else { "no session" },
+            );
             let mut answer = gateway.endpoints.challenge(&client, dead_cookie);
             if bearer {
-                answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
+                answer
+                    .headers_mut()
+                    .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
             }
             answer
         }
@@ -198,13 +203,16 @@ fn refuse(client: &ClientRequest, refusal: &Refusal, story: &mut Story) -> Respo
         Refusal::Claims { .. } => Problem::new(StatusCode::FORBIDDEN, "You may not see this")
             .detail("You are signed in, but this part is for others."),
     };
-    audit::write(Event::AccessDenied, Record {
-        request_id: Some(&client.request_id),
-        sid: story.sid.as_ref().map(Sid::as_str),
-        address: Some(&client.address),
-        reason: Some(&story.reason),
-        ..Record::default()
-    });
+    audit::write(
+        Event::AccessDenied,
+        Record {
+            request_id: Some(&client.request_id),
+            sid: story.sid.as_ref().map(Sid::as_str),
+            address: Some(&client.address),
+            reason: Some(&story.reason),
+            ..Record::default()
+        },
+    );
     problem.answer(client.format(), &client.request_id)
 }
 

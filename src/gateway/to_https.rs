@@ -20,16 +20,18 @@ impl Service for ToHttps {
         let (parts, _body) = request.into_parts();
         let exposed = parts.headers.contains_key(AUTHORIZATION) || parts.headers.contains_key(COOKIE);
         let method = parts.method.clone();
-        let client =
-            match ClientRequest::read(parts, connection, &gateway.network, RequestId::new(&*gateway.random)) {
-                Ok(client) => client,
-                Err(rejected) => return rejected.answer(),
-            };
+        let client = match ClientRequest::read(parts, connection, &gateway.network, RequestId::new(&*gateway.random)) {
+            Ok(client) => client,
+            Err(rejected) => return rejected.answer(),
+        };
         // Whoever sends a program or a credential here has to be told, or it goes over the wire in clear for ever.
         let reading = matches!(method, Method::GET | Method::HEAD);
         if !reading || (exposed && !client.fetch.is_navigation()) {
             return Problem::new(StatusCode::FORBIDDEN, "This is the way without encryption")
-                .detail(format!("Use {} instead. What this request carried may have been read on its way.", client.origin))
+                .detail(format!(
+                    "Use {} instead. What this request carried may have been read on its way.",
+                    client.origin
+                ))
                 .answer(client.format(), &client.request_id);
         }
         let mut answer = Response::new(Body::empty());

@@ -89,7 +89,8 @@ impl Provider {
             .set_revocation_url(RevocationUrl::from_url(as_https(url)));
         let request =
             client.revoke_token(token).map_err(|_| ProviderError::Bug("a revocation URL that is not https"))?;
-        let transport = grant::Transport { client: &inner.client, endpoint: Endpoint::Revocation, url, wanted: Wanted::Status };
+        let transport =
+            grant::Transport { client: &inner.client, endpoint: Endpoint::Revocation, url, wanted: Wanted::Status };
         grant::outcome(Endpoint::Revocation, request.request_async(&transport).await)?;
         Ok(true)
     }

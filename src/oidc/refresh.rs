@@ -28,7 +28,12 @@ impl Provider {
         if let Some(resource) = &inner.settings.resource {
             request = request.add_extra_param("resource", resource.as_str());
         }
-        let transport = grant::Transport { client: &inner.client, endpoint: Endpoint::Token, url: &metadata.token_endpoint, wanted: Wanted::Json };
+        let transport = grant::Transport {
+            client: &inner.client,
+            endpoint: Endpoint::Token,
+            url: &metadata.token_endpoint,
+            wanted: Wanted::Json,
+        };
         grant::outcome(Endpoint::Token, request.request_async(&transport).await)?.accept(&inner.settings)
     }
 

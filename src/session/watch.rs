@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::Sessions;
 use super::live::LiveSession;
 use super::load::Lookup;
 use super::token::{SessionKey, SessionToken};
-use super::Sessions;
 use crate::base::Timestamp;
 
 /// Tells when a session has ended.

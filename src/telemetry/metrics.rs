@@ -55,9 +55,7 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix("vestibule");
         let by_outcome = Family::<RequestLabels, Counter>::default();
         let requests = Outcome::ALL.map(|outcome| {
-            CLASSES.map(|status| {
-                by_outcome.get_or_create(&RequestLabels { outcome: outcome.as_str(), status }).clone()
-            })
+            CLASSES.map(|status| by_outcome.get_or_create(&RequestLabels { outcome: outcome.as_str(), status }).clone())
         });
         let seconds = Histogram::new(exponential_buckets(0.0005, 2.5, 12));
         let in_flight = Gauge::default();

@@ -105,7 +105,7 @@ impl Check<'_> {
             telemetry,
             development,
             warnings: Vec::new(),
-            checked: (),
+            _checked: (),
         })
     }
 
