@@ -1,6 +1,7 @@
 //! May they pass?
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Caller, Credential};
 use crate::base::Timestamp;
@@ -15,6 +16,15 @@ pub enum Decision {
     Forward(Permit),
     /// The browser is sent to sign in.
     Login,
+    /// The session is too weak or too old for the route: sign in again, more strongly.
+    StepUp {
+        /// Any one of these `acr`.
+        acr: Vec<String>,
+        /// No longer ago than this.
+        max_age: Option<Duration>,
+        /// Whether the browser may be sent there; else it is told.
+        navigation: bool,
+    },
     /// 401, with the login's address.
     Challenge {
         /// A bearer token came along that this route does not take.
@@ -107,7 +117,7 @@ pub(super) fn decide(route: &Arc<Route>, caller: Caller, client: &ClientRequest,
             if let Verdict::Refuse(reason) = judge_site(route, client) {
                 return Decision::Refuse(Refusal::CrossSite(reason.to_string()));
             }
-            if let Some(decision) = not_enough(route, live, now) {
+            if let Some(decision) = not_enough(route, client, live, now) {
                 return decision;
             }
         }
@@ -117,27 +127,47 @@ pub(super) fn decide(route: &Arc<Route>, caller: Caller, client: &ClientRequest,
 }
 
 fn signed_out(route: &Route, client: &ClientRequest, dead_cookie: bool) -> Decision {
-    let login = match route.signed_out {
+    if may_be_sent(route, client) { Decision::Login } else { Decision::Challenge { bearer: false, dead_cookie } }
+}
+
+/// Whether the route and the kind of request let the browser be sent to sign in.
+fn may_be_sent(route: &Route, client: &ClientRequest) -> bool {
+    match route.signed_out {
         SignedOut::Auto => client.fetch.may_start_login(&client.method),
         SignedOut::Redirect => {
             matches!(client.method, http::Method::GET | http::Method::HEAD) && !client.fetch.is_prefetch()
         }
         SignedOut::Unauthorized => false,
-    };
-    if login { Decision::Login } else { Decision::Challenge { bearer: false, dead_cookie } }
+    }
 }
 
 fn judge_site(route: &Route, client: &ClientRequest) -> Verdict {
-    let allowed: &[String] = match &route.cross_site {
+    let mut allowed: &[String] = match &route.cross_site {
         CrossSite::Allow => return Verdict::Allow,
         CrossSite::Refuse => &[],
         CrossSite::Origins(origins) => origins,
     };
+    // Who may read across origins may send what only reads.
+    let reads = matches!(client.method, http::Method::GET | http::Method::HEAD) && client.upgrade.is_none();
+    if reads && !route.cors.is_empty() && allowed.is_empty() {
+        allowed = &route.cors;
+    }
     client.fetch.judge(&client.method, client.upgrade.is_some(), allowed, &client.origin)
 }
 
-/// What the route asks beyond a session: claims.
-fn not_enough(route: &Route, live: &LiveSession, _now: Timestamp) -> Option<Decision> {
+/// What the route asks beyond a session: claims, strength, freshness.
+fn not_enough(route: &Route, client: &ClientRequest, live: &LiveSession, now: Timestamp) -> Option<Decision> {
+    let session = live.session();
+    let strong = route.acr.is_empty() || session.acr.as_ref().is_some_and(|acr| route.acr.contains(acr));
+    // A provider that does not say when the person signed in has not said that it was lately.
+    let fresh = route.max_age.is_none_or(|age| session.auth_time.is_some_and(|at| now.since(at) <= age));
+    if !strong || !fresh {
+        return Some(Decision::StepUp {
+            acr: if strong { Vec::new() } else { route.acr.clone() },
+            max_age: if fresh { None } else { route.max_age },
+            navigation: may_be_sent(route, client),
+        });
+    }
     route
         .policy
         .permits(&live.session().claims)

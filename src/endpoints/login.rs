@@ -57,19 +57,28 @@ impl Endpoints {
         self.start(client, Start { return_to, provider, asked, again: false }, now).await
     }
 
-    /// A navigation to a protected page without a session.
-    pub async fn login_for(&self, client: &ClientRequest, route: &Route, now: Timestamp) -> Response<Body> {
-        let start = Start {
-            return_to: ReturnTo::of(client, &self.network),
-            provider: route.provider.clone(),
-            asked: Asked::default(),
-            again: false,
-        };
+    /// A navigation to a protected page without a session, or with one that is not enough for it.
+    pub async fn login_for(
+        &self,
+        client: &ClientRequest,
+        route: &Route,
+        asked: Asked,
+        now: Timestamp,
+    ) -> Response<Body> {
+        let return_to = ReturnTo::of(client, &self.network);
+        let start = Start { return_to, provider: route.provider.clone(), asked, again: false };
         self.start(client, start, now).await
     }
 
     /// Remembers the attempt in the browser and sends it to the provider.
     pub(super) async fn start(&self, client: &ClientRequest, start: Start, now: Timestamp) -> Response<Body> {
+        if let Err(wait) = self.login_rate.start(client.address, now) {
+            self.metrics.limited.get_or_create(&Word { kind: "logins_per_minute" }).inc();
+            return Problem::new(StatusCode::TOO_MANY_REQUESTS, "Too many logins from your network")
+                .detail("Try again in a moment.")
+                .retry_after(wait)
+                .answer(client.format(), &client.request_id);
+        }
         if loop_breaker::is_looping(client, &self.cookie) {
             self.metrics.logins.get_or_create(&Word { kind: "looping" }).inc();
             let mut answer = loop_breaker::page(client, self.own_path("login"));

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Method, Response, StatusCode};
 
@@ -22,6 +23,7 @@ mod callback;
 mod form;
 mod jwks;
 mod login;
+mod login_rate;
 mod logout;
 mod loop_breaker;
 mod own_sessions;
@@ -30,6 +32,7 @@ mod session;
 mod userinfo;
 
 pub use login::Start;
+pub use login_rate::LoginRate;
 
 /// What the endpoints work with.
 #[derive(Debug)]
@@ -48,6 +51,8 @@ pub struct Endpoints {
     pub network: Arc<Network>,
     /// How our cookies are marked.
     pub cookie: CookieSettings,
+    /// How many logins one address may start.
+    pub login_rate: LoginRate,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The time.
@@ -139,7 +144,7 @@ impl Endpoints {
     }
 
     /// The address of one of our own paths, on the origin that the browser sees.
-    fn own_path(&self, name: &str) -> String {
+    pub fn own_path(&self, name: &str) -> String {
         format!("{}/{name}", self.network.endpoints())
     }
 
@@ -267,6 +272,30 @@ pub fn provider_away(client: &ClientRequest) -> Response<Body> {
         .detail("The sign-in service does not answer. You are still signed in. Please try again in a moment.")
         .retry_after(std::time::Duration::from_secs(2))
         .answer(client.format(), &client.request_id)
+}
+
+/// 401 with what is missing (RFC 9470 section 3): the session is alive, but too weak or too old for this.
+#[must_use]
+pub fn step_up(client: &ClientRequest, login: String, acr: &[String], max_age: Option<Duration>) -> Response<Body> {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    let mut wanted = String::from("Bearer error=\"insufficient_user_authentication\"");
+    if !acr.is_empty() {
+        let acr = acr.join(" ");
+        query.append_pair("acr_values", &acr);
+        wanted.push_str(&format!(", acr_values=\"{}\"", acr.replace(['"', '\\'], "")));
+    }
+    if let Some(max_age) = max_age {
+        query.append_pair("max_age", &max_age.as_secs().to_string());
+        wanted.push_str(&format!(", max_age=\"{}\"", max_age.as_secs()));
+    }
+    let mut answer = Problem::new(StatusCode::UNAUTHORIZED, "Sign in again")
+        .detail("This part needs a stronger or a fresher sign-in than the one that you have.")
+        .login(format!("{login}?{}", query.finish()))
+        .answer(client.format(), &client.request_id);
+    if let Ok(wanted) = http::HeaderValue::from_str(&wanted) {
+        answer.headers_mut().insert(http::header::WWW_AUTHENTICATE, wanted);
+    }
+    answer
 }
 
 fn not_allowed(endpoint: Endpoint, client: &ClientRequest) -> Response<Body> {

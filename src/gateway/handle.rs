@@ -7,12 +7,14 @@ use std::time::Duration;
 use http::header::{CONTENT_LENGTH, WWW_AUTHENTICATE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 
-use super::{Gateway, forward};
+use super::{Gateway, cors, forward};
 use crate::access::{Decision, Refusal, Undecided};
 use crate::base::Timestamp;
 use crate::endpoints;
-use crate::route::{EncodedSlash, Route};
+use crate::oidc::Asked;
+use crate::route::{AccessMode, EncodedSlash, Route};
 use crate::session::Sid;
 use crate::telemetry::access_log::{self, Line, Outcome};
 use crate::telemetry::audit::{self, Event, Record};
@@ -123,7 +125,10 @@ async fn run(
         return gateway.endpoints.serve(endpoint, &client, Body::incoming(body), now).await;
     }
 
-    let Some(route) = gateway.routes.find(&client.origin.host, &client.path, &client.method) else {
+    // A preflight asks for another request; it belongs to that one's route.
+    let asked = client.preflight.then(|| cors::asked_method(&client)).flatten();
+    let method = asked.as_ref().unwrap_or(&client.method);
+    let Some(route) = gateway.routes.find(&client.origin.host, &client.path, method) else {
         story.ends(Outcome::Refused, "no route");
         return Problem::new(StatusCode::NOT_FOUND, "There is nothing here")
             .detail("No application is known at this address.")
@@ -134,6 +139,29 @@ async fn run(
         return refused;
     }
 
+    if route.cors.is_empty() && !(client.preflight && route.access == AccessMode::Session) {
+        return decide(gateway, route, client, body, upgrade, story, now).await;
+    }
+    let reader = cors::reader(route, &client);
+    if client.preflight {
+        story.outcome = Outcome::Endpoint;
+        return cors::preflight(reader.as_ref(), &client);
+    }
+    let mut answer = decide(gateway, route, client, body, upgrade, story, now).await;
+    cors::allow(answer.headers_mut(), reader.as_ref());
+    answer
+}
+
+/// From a route to its answer.
+async fn decide(
+    gateway: &Arc<Gateway>,
+    route: &Arc<Route>,
+    client: ClientRequest,
+    body: Incoming,
+    upgrade: OnUpgrade,
+    story: &mut Story,
+    now: Timestamp,
+) -> Response<Body> {
     let decision = match gateway.access.authorize(route, &client, now).await {
         Ok(decision) => decision,
         Err(undecided) => {
@@ -148,7 +176,18 @@ async fn run(
         Decision::Forward(permit) => forward::forward(gateway, permit, client, body, upgrade, story, now).await,
         Decision::Login => {
             story.outcome = Outcome::Login;
-            gateway.endpoints.login_for(&client, route, now).await
+            gateway.endpoints.login_for(&client, route, Asked::default(), now).await
+        }
+        Decision::StepUp { acr, max_age, navigation: true } => {
+            story.ends(Outcome::Login, "the session is too weak or too old");
+            let max_age = max_age.map(|age| age.as_secs());
+            let asked = Asked { acr_values: acr, max_age, ..Asked::default() };
+            gateway.endpoints.login_for(&client, route, asked, now).await
+        }
+        Decision::StepUp { acr, max_age, navigation: false } => {
+            story.ends(Outcome::Challenged, "the session is too weak or too old");
+            let login = format!("{}{}", client.origin, gateway.endpoints.own_path("login"));
+            endpoints::step_up(&client, login, &acr, max_age)
         }
         Decision::Challenge { bearer, dead_cookie } => {
             story.ends(

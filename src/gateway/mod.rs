@@ -22,6 +22,7 @@ use crate::telemetry::Metrics;
 use crate::upstream::{Tunnels, Upstream};
 use crate::web::{Body, Connection, CookieSettings, Network};
 
+mod cors;
 mod forward;
 mod handle;
 mod stream;

@@ -15,7 +15,7 @@ use crate::session::store::{Member, NewRecord, Record, SessionStore, Swap};
 use crate::session::token::{SessionKey, SessionToken};
 
 const LONG: Duration = Duration::from_secs(60);
-const SHORT: Duration = Duration::from_millis(80);
+const SHORT: Duration = Duration::from_millis(250);
 
 type Store = Arc<dyn SessionStore>;
 
@@ -228,10 +228,10 @@ pub async fn a_lease_has_one_owner(store: Store, time: &dyn Passing) {
     assert!(!store.acquire_lease(&name, "b", LONG).await.unwrap());
     assert!(!store.renew_lease(&name, "b", LONG).await.unwrap());
     assert!(!store.release_lease(&name, "b").await.unwrap());
-    assert!(store.renew_lease(&name, "a", SHORT * 3).await.unwrap());
+    assert!(store.renew_lease(&name, "a", SHORT * 10).await.unwrap());
     time.pass(SHORT).await;
     assert!(!store.acquire_lease(&name, "b", LONG).await.unwrap());
-    time.pass(SHORT * 2).await;
+    time.pass(SHORT * 10).await;
     assert!(store.acquire_lease(&name, "b", LONG).await.unwrap());
     assert!(!store.renew_lease(&name, "a", LONG).await.unwrap());
     assert!(!store.release_lease(&name, "a").await.unwrap());
