@@ -74,7 +74,8 @@ impl Admin {
         let store = match gateway.sessions.away_since() {
             _ if self.settings.ready_without_store => true,
             None => gateway.sessions.available(),
-            Some(since) => keys && now.since(since) < STORE_PATIENCE,
+            // Patience is for a store that was there; keys from files do not tell that it was.
+            Some(since) => gateway.sessions.has_answered() && now.since(since) < STORE_PATIENCE,
         };
         let ready = !draining && keys && store;
         let checks: BTreeMap<&str, bool> = [("serving", !draining), ("keys", keys), ("store", store)].into();

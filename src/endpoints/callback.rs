@@ -162,18 +162,7 @@ impl Endpoints {
     /// The session's cookie, and on to where the person wanted to go.
     fn welcome(&self, client: &ClientRequest, live: &LiveSession, target: &ReturnTo, state: &str) -> Response<Body> {
         let session = live.session();
-        audit::write(
-            Event::LoginSucceeded,
-            Record {
-                request_id: Some(&client.request_id),
-                provider: Some(&session.provider),
-                issuer: Some(&session.issuer),
-                subject: Some(&session.subject),
-                sid: Some(session.sid.as_str()),
-                address: Some(&client.address),
-                ..Record::default()
-            },
-        );
+        audit::write(Event::LoginSucceeded, super::about(client, session));
         self.metrics.logins.get_or_create(&Word { kind: "succeeded" }).inc();
         let mut answer = login::land(target);
         let headers = answer.headers_mut();
@@ -243,7 +232,8 @@ impl Endpoints {
             self.metrics.logins.get_or_create(&Word { kind: "stale" }).inc();
             return loop_breaker::page(client, self.own_path("login"));
         }
-        let start = Start { return_to: ReturnTo::root(), provider: None, asked: Asked::default(), again: true };
+        let start =
+            Start { return_to: ReturnTo::root(), provider: None, asked: Asked::default(), again: true, settled: false };
         let mut answer = self.start(client, start, now).await;
         answer.headers_mut().append(SET_COOKIE, loop_breaker::counted(client, &self.cookie));
         answer

@@ -6,6 +6,7 @@ use http::header::SET_COOKIE;
 use http::{Response, StatusCode};
 
 use super::{Endpoints, attempt, loop_breaker};
+use crate::access::Caller;
 use crate::base::{Blamed, Timestamp};
 use crate::oidc::{Asked, Provider, ProviderError};
 use crate::route::Route;
@@ -23,6 +24,8 @@ pub struct Start {
     pub asked: Asked,
     /// This login takes the place of one whose callback came without its cookie.
     pub again: bool,
+    /// The person asked for this login and has a session already: whatever they do, they are not going round in circles.
+    pub settled: bool,
 }
 
 impl Endpoints {
@@ -54,7 +57,10 @@ impl Endpoints {
                 }
             },
         };
-        self.start(client, Start { return_to, provider, asked, again: false }, now).await
+        // Asked of the store only where the count says that it matters.
+        let settled = loop_breaker::is_looping(client, &self.cookie)
+            && matches!(self.caller(client, now).await, Ok(Caller::Person(_)));
+        self.start(client, Start { return_to, provider, asked, again: false, settled }, now).await
     }
 
     /// A navigation to a protected page without a session, or with one that is not enough for it.
@@ -66,7 +72,7 @@ impl Endpoints {
         now: Timestamp,
     ) -> Response<Body> {
         let return_to = ReturnTo::of(client, &self.network);
-        let start = Start { return_to, provider: route.provider.clone(), asked, again: false };
+        let start = Start { return_to, provider: route.provider.clone(), asked, again: false, settled: false };
         self.start(client, start, now).await
     }
 
@@ -79,7 +85,7 @@ impl Endpoints {
                 .retry_after(wait)
                 .answer(client.format(), &client.request_id);
         }
-        if loop_breaker::is_looping(client, &self.cookie) {
+        if !start.settled && loop_breaker::is_looping(client, &self.cookie) {
             self.metrics.logins.get_or_create(&Word { kind: "looping" }).inc();
             let mut answer = loop_breaker::page(client, self.own_path("login"));
             answer.headers_mut().extend(loop_breaker::forget(client, &self.cookie).map(|line| (SET_COOKIE, line)));

@@ -10,7 +10,7 @@ use crate::access::Caller;
 use crate::base::Timestamp;
 use crate::oidc::{EndSession, Provider, TokenKind};
 use crate::session::{LiveSession, Purpose, StoreError};
-use crate::telemetry::audit::{self, Event, Record};
+use crate::telemetry::audit::{self, Event};
 use crate::telemetry::metrics::Word;
 use crate::web::{Body, ClientRequest, Page, ReturnTo, SameSite, json as json_answer, page, redirect_303, set_cookie};
 
@@ -59,18 +59,7 @@ impl Endpoints {
     ) -> Result<Option<EndSession>, StoreError> {
         self.sessions.end(live, now).await?;
         let session = live.session();
-        audit::write(
-            Event::Logout,
-            Record {
-                request_id: Some(&client.request_id),
-                provider: Some(&session.provider),
-                issuer: Some(&session.issuer),
-                subject: Some(&session.subject),
-                sid: Some(session.sid.as_str()),
-                address: Some(&client.address),
-                ..Record::default()
-            },
-        );
+        audit::write(Event::Logout, super::about(client, session));
         self.metrics.sessions_ended.get_or_create(&Word { kind: "logout" }).inc();
         let Some(provider) = self.providers.get(&session.provider) else { return Ok(None) };
         self.revoke_behind(provider, live);

@@ -14,8 +14,9 @@ use crate::base::{Clock, Random, Timestamp};
 use crate::identity::Identity;
 use crate::oidc::Provider;
 use crate::route::Table;
-use crate::session::{LiveSession, Sessions, StoreError};
+use crate::session::{LiveSession, Session, Sessions, StoreError};
 use crate::telemetry::Metrics;
+use crate::telemetry::audit::Record;
 use crate::web::{Body, ClientRequest, CookieSettings, Format, Network, Problem, ReturnTo, Verdict, set_cookie};
 
 mod attempt;
@@ -229,6 +230,19 @@ impl Denied {
             Self::SeveralCookies => several_cookies(client.format(), client),
             Self::Store(error) => store_away(error, client),
         }
+    }
+}
+
+/// What an audit event says of a person's own session.
+fn about<'a>(client: &'a ClientRequest, session: &'a Session) -> Record<'a> {
+    Record {
+        request_id: Some(&client.request_id),
+        provider: Some(&session.provider),
+        issuer: Some(&session.issuer),
+        subject: Some(&session.subject),
+        sid: Some(session.sid.as_str()),
+        address: Some(&client.address),
+        ..Record::default()
     }
 }
 

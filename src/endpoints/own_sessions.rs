@@ -109,14 +109,9 @@ impl Endpoints {
         audit::write(
             Event::Revoked,
             Record {
-                request_id: Some(&client.request_id),
-                provider: Some(&session.provider),
-                issuer: Some(&session.issuer),
-                subject: Some(&session.subject),
-                sid: Some(session.sid.as_str()),
-                address: Some(&client.address),
                 reason: Some("the person ended sessions of their own"),
                 count: Some(count),
+                ..super::about(client, session)
             },
         );
         let ended = self.metrics.sessions_ended.get_or_create(&Word { kind: "revoked" });

@@ -6,7 +6,7 @@ use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
-use super::handle::Story;
+use super::story::Story;
 use super::{Gateway, stream};
 use crate::access::Permit;
 use crate::base::{Blame, Blamed, Timestamp};
@@ -25,7 +25,7 @@ pub(super) async fn forward(
     client: ClientRequest,
     body: Incoming,
     upgrade: OnUpgrade,
-    story: &mut Story,
+    story: &mut Story<'_>,
     now: Timestamp,
 ) -> Response<Body> {
     let route = Arc::clone(permit.route());
@@ -96,7 +96,7 @@ pub(super) async fn forward(
             return failed(&error, &route.upstream, format, &request_id, story);
         }
     };
-    story.outcome = Outcome::Forwarded;
+    story.is(Outcome::Forwarded);
     if let Some(live) = permit.session()
         && stream::may_run(answer.body())
     {
@@ -143,7 +143,7 @@ fn failed(
     upstream: &str,
     format: Format,
     request_id: &RequestId,
-    story: &mut Story,
+    story: &mut Story<'_>,
 ) -> Response<Body> {
     let status = match error {
         UpstreamError::Request { .. } => BodyError::find(error).map_or(StatusCode::BAD_REQUEST, BodyError::status),

@@ -1,6 +1,5 @@
 //! The life of one request, read from top to bottom.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
+use super::story::Story;
 use super::{Gateway, cors, forward};
 use crate::access::{Decision, Refusal, Undecided};
 use crate::base::Timestamp;
@@ -16,34 +16,10 @@ use crate::endpoints;
 use crate::oidc::Asked;
 use crate::route::{AccessMode, EncodedSlash, Route};
 use crate::session::Sid;
-use crate::telemetry::access_log::{self, Line, Outcome};
+use crate::telemetry::access_log::Outcome;
 use crate::telemetry::audit::{self, Event, Record};
 use crate::telemetry::metrics::Word;
-use crate::web::{Body, ClientRequest, Connection, Problem, RequestId, caching};
-
-/// What the access log and the metrics say about a request, gathered on its way.
-#[derive(Debug)]
-pub(super) struct Story {
-    pub request_id: RequestId,
-    pub outcome: Outcome,
-    pub route: Option<usize>,
-    pub sid: Option<Sid>,
-    /// Whether anybody reads the access line.
-    pub log: bool,
-    pub reason: String,
-    host: String,
-    path: String,
-    https: bool,
-    client: Option<IpAddr>,
-}
-
-impl Story {
-    /// The request ends here, and this is why.
-    pub(super) fn ends(&mut self, outcome: Outcome, reason: impl Into<String>) {
-        self.outcome = outcome;
-        self.reason = reason.into();
-    }
-}
+use crate::web::{Body, ClientRequest, Connection, Problem, caching};
 
 pub(super) async fn handle(
     gateway: &Arc<Gateway>,
@@ -53,40 +29,10 @@ pub(super) async fn handle(
 ) -> Response<Body> {
     let now = gateway.clock.now();
     let method = request.method().clone();
-    let mut story = Story {
-        request_id: RequestId::new(&*gateway.random),
-        outcome: Outcome::Failed,
-        route: None,
-        sid: None,
-        log: access_log::enabled(),
-        reason: String::new(),
-        host: String::new(),
-        path: String::new(),
-        https: connection.tls,
-        client: connection.peer.map(|peer| peer.ip()),
-    };
-    gateway.metrics.in_flight.inc();
+    let mut story = Story::begin(gateway, connection);
     let mut answer = run(gateway, request, connection, admitted, &mut story, now).await;
-    gateway.metrics.in_flight.dec();
     caching::add_hsts(answer.headers_mut(), &gateway.network, story.https);
-
-    let duration = gateway.clock.now().since(now);
-    gateway.metrics.request(story.outcome, answer.status().as_u16(), duration);
-    if story.log {
-        access_log::write(&Line {
-            request_id: &story.request_id,
-            method: method.as_str(),
-            host: &story.host,
-            path: &story.path,
-            status: answer.status().as_u16(),
-            outcome: story.outcome,
-            client: &Address(story.client),
-            route: story.route,
-            sid: story.sid.as_ref().map(Sid::as_str),
-            duration,
-            reason: &story.reason,
-        });
-    }
+    story.tell(gateway, &method, answer.status().as_u16());
     answer
 }
 
@@ -95,7 +41,7 @@ async fn run(
     mut request: Request<Incoming>,
     connection: &Connection,
     admitted: bool,
-    story: &mut Story,
+    story: &mut Story<'_>,
     now: Timestamp,
 ) -> Response<Body> {
     let upgrade = hyper::upgrade::on(&mut request);
@@ -108,12 +54,7 @@ async fn run(
             return rejected.answer();
         }
     };
-    story.client = Some(client.address);
-    story.https |= client.origin.https;
-    if story.log {
-        story.host.push_str(&client.origin.host);
-        story.path.push_str(client.path.as_str());
-    }
+    story.is_from(&client);
     if !admitted {
         gateway.metrics.limited.get_or_create(&Word { kind: "requests_in_flight" }).inc();
         story.ends(Outcome::Unavailable, "limits.requests_in_flight is reached");
@@ -121,7 +62,7 @@ async fn run(
     }
 
     if let Some(endpoint) = gateway.endpoints.find(client.path.as_str()) {
-        story.outcome = Outcome::Endpoint;
+        story.is(Outcome::Endpoint);
         return gateway.endpoints.serve(endpoint, &client, Body::incoming(body), now).await;
     }
 
@@ -144,7 +85,7 @@ async fn run(
     }
     let reader = cors::reader(route, &client);
     if client.preflight {
-        story.outcome = Outcome::Endpoint;
+        story.is(Outcome::Endpoint);
         return cors::preflight(reader.as_ref(), &client);
     }
     let mut answer = decide(gateway, route, client, body, upgrade, story, now).await;
@@ -159,7 +100,7 @@ async fn decide(
     client: ClientRequest,
     body: Incoming,
     upgrade: OnUpgrade,
-    story: &mut Story,
+    story: &mut Story<'_>,
     now: Timestamp,
 ) -> Response<Body> {
     let decision = match gateway.access.authorize(route, &client, now).await {
@@ -175,7 +116,7 @@ async fn decide(
     match decision {
         Decision::Forward(permit) => forward::forward(gateway, permit, client, body, upgrade, story, now).await,
         Decision::Login => {
-            story.outcome = Outcome::Login;
+            story.is(Outcome::Login);
             gateway.endpoints.login_for(&client, route, Asked::default(), now).await
         }
         Decision::StepUp { acr, max_age, navigation: true } => {
@@ -211,7 +152,7 @@ fn refused_by_form(
     gateway: &Gateway,
     route: &Route,
     client: &ClientRequest,
-    story: &mut Story,
+    story: &mut Story<'_>,
 ) -> Option<Response<Body>> {
     if client.path.has_encoded_slash() && route.encoded_slash == EncodedSlash::Refuse {
         story.ends(Outcome::Refused, "the path holds an encoded slash");
@@ -232,7 +173,7 @@ fn refused_by_form(
     })
 }
 
-fn refuse(client: &ClientRequest, refusal: &Refusal, story: &mut Story) -> Response<Body> {
+fn refuse(client: &ClientRequest, refusal: &Refusal, story: &mut Story<'_>) -> Response<Body> {
     story.ends(Outcome::Refused, refusal.to_string());
     let problem = match refusal {
         Refusal::SeveralCookies => return endpoints::several_cookies(client.format(), client),
@@ -248,7 +189,7 @@ fn refuse(client: &ClientRequest, refusal: &Refusal, story: &mut Story) -> Respo
             request_id: Some(&client.request_id),
             sid: story.sid.as_ref().map(Sid::as_str),
             address: Some(&client.address),
-            reason: Some(&story.reason),
+            reason: Some(story.reason()),
             ..Record::default()
         },
     );
@@ -260,16 +201,4 @@ fn overload(client: &ClientRequest) -> Response<Body> {
         .detail("Try again in a moment.")
         .retry_after(Duration::from_secs(1))
         .answer(client.format(), &client.request_id)
-}
-
-/// A client on a Unix socket has no address.
-struct Address(Option<IpAddr>);
-
-impl std::fmt::Display for Address {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            Some(address) => address.fmt(f),
-            None => f.write_str("unix"),
-        }
-    }
 }

@@ -25,6 +25,7 @@ use crate::web::{Body, Connection, CookieSettings, Network};
 mod cors;
 mod forward;
 mod handle;
+mod story;
 mod stream;
 mod to_https;
 

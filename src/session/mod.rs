@@ -134,6 +134,12 @@ impl Sessions {
         self.store.away_since()
     }
 
+    /// Whether the store has answered once since the start. Asks nothing.
+    #[must_use]
+    pub fn has_answered(&self) -> bool {
+        self.store.has_answered()
+    }
+
     /// What was counted so far.
     #[must_use]
     pub fn metrics(&self) -> SessionMetrics {

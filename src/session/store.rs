@@ -104,6 +104,9 @@ pub trait SessionStore: Send + Sync + fmt::Debug + 'static {
 
     /// Since when it has not answered properly; `None` while it does.
     fn away_since(&self) -> Option<Timestamp>;
+
+    /// Whether it has answered once since the start.
+    fn has_answered(&self) -> bool;
 }
 
 /// Sealed bytes and the turn they are in.

@@ -173,4 +173,8 @@ impl<H: Hook> SessionStore for Hooked<H> {
     fn away_since(&self) -> Option<Timestamp> {
         self.inner.away_since()
     }
+
+    fn has_answered(&self) -> bool {
+        self.inner.has_answered()
+    }
 }

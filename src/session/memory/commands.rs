@@ -242,6 +242,10 @@ impl SessionStore for MemoryStore {
     fn away_since(&self) -> Option<Timestamp> {
         None
     }
+
+    fn has_answered(&self) -> bool {
+        true
+    }
 }
 
 fn versioned(record: &Record) -> Value {

@@ -173,6 +173,10 @@ impl SessionStore for RedisStore {
     fn away_since(&self) -> Option<Timestamp> {
         self.shared.outage.away_since()
     }
+
+    fn has_answered(&self) -> bool {
+        self.shared.outage.met()
+    }
 }
 
 impl RedisStore {

@@ -88,6 +88,11 @@ impl Outage {
         self.said.load(Ordering::Relaxed) & bit(reason) != 0
     }
 
+    /// Whether the store has answered once since the start.
+    pub(super) fn met(&self) -> bool {
+        self.met.load(Ordering::Relaxed)
+    }
+
     pub(super) fn away_since(&self) -> Option<Timestamp> {
         let since = self.since.load(Ordering::Acquire);
         (since != HERE).then(|| Timestamp::from_unix_millis(since))
@@ -112,8 +117,10 @@ mod tests {
         let clock = ManualClock::default();
         let outage = Outage::new(Arc::new(clock.clone()));
         assert_eq!(outage.away_since(), Some(clock.now()));
+        assert!(!outage.met());
         outage.answered();
         assert_eq!(outage.away_since(), None);
+        assert!(outage.met());
         clock.advance(Duration::from_secs(1));
         outage.report(Unavailable::ReadOnly);
         let since = clock.now();
