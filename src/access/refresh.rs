@@ -201,7 +201,15 @@ impl Refresher {
         let stored = match self.store(live, session).await {
             Err(error) => return Refreshed::StoreAway(error),
             Ok(Replaced::Replaced(stored)) => stored,
-            Ok(Replaced::Conflict) => return self.look(live).await,
+            // It may be our own write, whose answer was lost: then what came is judged all the same.
+            Ok(Replaced::Conflict) => match self.look(live).await {
+                Refreshed::Fresh(found)
+                    if found.session().tokens.access_token.expose() == answer.access_token.expose() =>
+                {
+                    found
+                }
+                other => return other,
+            },
             Ok(Replaced::Gone) => {
                 // The person signed out meanwhile. What just came belongs to nobody (REF-05).
                 self.discard(provider, &answer).await;

@@ -31,7 +31,7 @@ pub struct Start {
 impl Endpoints {
     /// `GET login`: only what is on the list goes into the authorization request (LOGIN-22).
     pub(super) async fn login(&self, client: &ClientRequest, now: Timestamp) -> Response<Body> {
-        if !client.fetch.may_start_login(&client.method) {
+        if !client.fetch.may_start_login(&client.method) && !asked_by_a_program(client) {
             return self.challenge(client, false);
         }
         let mut return_to = None;
@@ -183,6 +183,17 @@ impl Endpoints {
             .retry_after(std::time::Duration::from_secs(5))
             .answer(client.format(), &client.request_id)
     }
+}
+
+/// Whether a program follows the link of its own accord, as `curl` does: nothing says that a page's script is asking, and it does
+/// not ask for JSON.
+fn asked_by_a_program(client: &ClientRequest) -> bool {
+    let json = client
+        .headers
+        .get_all(http::header::ACCEPT)
+        .iter()
+        .any(|accept| accept.to_str().is_ok_and(|it| it.contains("json")));
+    client.fetch.is_plain_request() && !json
 }
 
 /// 303 to a target that is proven safe, telling nobody where the browser comes from (LOGIN-17).

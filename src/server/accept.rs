@@ -30,11 +30,20 @@ pub(super) async fn run<S: Service>(listener: &Listener, service: Arc<S>, limits
         open: Arc::default(),
         turned_away: Arc::default(),
     };
-    tokio::select! {
-        () = accept(listener, &front) => {}
-        () = shutdown.drain.cancelled() => {}
-        () = shutdown.stop.cancelled() => {}
+    if let Some(socket) = listener.socket() {
+        tokio::select! {
+            () = accept(&socket, &front) => {}
+            () = shutdown.drain.cancelled() => {}
+            () = shutdown.stop.cancelled() => {}
+        }
+        // Whom the kernel has let in already nobody else can answer; who comes after that is refused, and goes elsewhere.
+        tokio::select! {
+            () = accept(&socket, &front) => {}
+            () = sleep(LAST_CALL) => {}
+            () = shutdown.stop.cancelled() => {}
+        }
     }
+    listener.close();
     front.roster.give(Order::Drain);
     tokio::select! {
         () = front.roster.emptied() => {}
@@ -60,10 +69,10 @@ enum Accepted {
     Unix(UnixStream),
 }
 
-async fn accept<S: Service>(listener: &Listener, front: &Front<S>) {
+async fn accept<S: Service>(socket: &Socket, front: &Front<S>) {
     let mut pause = SHORTEST_PAUSE;
     loop {
-        let accepted = match &listener.socket {
+        let accepted = match socket {
             Socket::Tcp(socket) => socket.accept().await.map(|(stream, peer)| Accepted::Tcp(stream, peer)),
             Socket::Unix(socket, _) => socket.accept().await.map(|(stream, _)| Accepted::Unix(stream)),
         };
@@ -207,4 +216,6 @@ const POLITE_FOR: Duration = Duration::from_secs(1);
 const POLITE_BYTES: usize = 64 * 1024;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// For connections in the kernel's queue, and for the first request on those just accepted.
+const LAST_CALL: Duration = Duration::from_millis(100);
 const NOTICE: Duration = Duration::from_secs(1);

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
 use tokio_rustls::TlsAcceptor;
@@ -18,14 +18,17 @@ use crate::base::{Blame, Blamed};
 /// A bound listener. The kernel queues connections from here on; nobody is served before [`Listener::serve`].
 #[derive(Debug)]
 pub struct Listener {
-    pub(super) socket: Socket,
+    /// `None` once it takes nobody any more.
+    socket: Mutex<Option<Arc<Socket>>>,
     pub(super) tls: Option<Tls>,
     address: String,
+    local: Option<std::net::SocketAddr>,
     redirect_to_https: bool,
 }
 
 pub(super) enum Socket {
     Tcp(TcpListener),
+    /// Its file goes with it.
     Unix(UnixListener, PathBuf),
 }
 
@@ -102,20 +105,21 @@ impl Listener {
                 Some(Tls { acceptor: TlsAcceptor::from(Arc::new(config)), certificates })
             }
         };
-        let (socket, address) = match &settings.address {
+        let (socket, address, local) = match &settings.address {
             ListenAddress::Tcp(wanted) => {
                 let say = |error| listen_error(wanted.to_string(), error);
                 let listener = tcp(*wanted).map_err(say)?;
                 let scheme = if tls.is_some() { "https" } else { "http" };
-                let address = format!("{scheme}://{}", listener.local_addr().map_err(say)?);
-                (Socket::Tcp(listener), address)
+                let local = listener.local_addr().map_err(say)?;
+                (Socket::Tcp(listener), format!("{scheme}://{local}"), Some(local))
             }
             ListenAddress::Unix(path) => {
                 let address = format!("unix:{}", path.display());
-                (Socket::Unix(unix(path, &address)?, path.clone()), address)
+                (Socket::Unix(unix(path, &address)?, path.clone()), address, None)
             }
         };
-        Ok(Self { socket, tls, address, redirect_to_https: settings.redirect_to_https })
+        let socket = Mutex::new(Some(Arc::new(socket)));
+        Ok(Self { socket, tls, address, local, redirect_to_https: settings.redirect_to_https })
     }
 
     /// Where it listens, as an operator reads it: `http://127.0.0.1:4321`, `https://…` or `unix:/path`, with the port
@@ -128,10 +132,7 @@ impl Listener {
     /// The same for programs; `None` for a Unix socket.
     #[must_use]
     pub fn local_addr(&self) -> Option<std::net::SocketAddr> {
-        match &self.socket {
-            Socket::Tcp(listener) => listener.local_addr().ok(),
-            Socket::Unix(..) => None,
-        }
+        self.local
     }
 
     /// Whether it only redirects to the public URL.
@@ -148,18 +149,28 @@ impl Listener {
         self.tls.as_ref().map_or(Ok(()), |tls| tls.certificates.reload())
     }
 
-    /// Accepts and serves until `shutdown` says drain, then finishes what is under way within `limits.drain_time`.
+    /// Accepts and serves until `shutdown` says drain, then closes the socket, so that who comes later is refused and can
+    /// go elsewhere, and finishes what is under way within `limits.drain_time`.
     ///
     /// `limits.connections` counts the sockets of this listener, tunnels included. Resolves when all of its connections
     /// but tunnels are closed.
     pub async fn serve<S: Service>(&self, service: Arc<S>, limits: LimitSettings, shutdown: Shutdown) {
         accept::run(self, service, limits, shutdown).await;
     }
+
+    pub(super) fn socket(&self) -> Option<Arc<Socket>> {
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Lets the socket go; it is closed when nobody accepts on it any more.
+    pub(super) fn close(&self) {
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
 }
 
-impl Drop for Listener {
+impl Drop for Socket {
     fn drop(&mut self) {
-        if let Socket::Unix(_, path) = &self.socket {
+        if let Self::Unix(_, path) = self {
             let _ = std::fs::remove_file(path);
         }
     }

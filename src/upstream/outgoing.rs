@@ -1,8 +1,8 @@
 //! A request's body on its way: how it moves tells a slow client from a slow upstream.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ pub(super) struct Progress {
     /// Whether the next bytes are the client's to send.
     waits_for_client: AtomicBool,
     done: AtomicBool,
+    /// Why the client's body broke off. Over HTTP/2 hyper only says that the stream was reset.
+    broken: Mutex<Option<BoxError>>,
 }
 
 impl Outgoing {
@@ -41,6 +43,7 @@ impl Outgoing {
                 moved: AtomicU64::new(0),
                 waits_for_client: AtomicBool::new(false),
                 done: AtomicBool::new(false),
+                broken: Mutex::new(None),
             })
         });
         (Self { body, moving: progress.clone().map(|progress| (progress, Arc::clone(owned))) }, progress)
@@ -63,6 +66,11 @@ impl Progress {
             return now;
         }
         self.begun + Duration::from_millis(self.moved.load(Ordering::Acquire))
+    }
+
+    /// Why the body broke off, if it did and nobody has asked before.
+    pub(super) fn take_broken(&self) -> Option<BoxError> {
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn mark(&self, done: bool) {

@@ -101,7 +101,7 @@ impl Fetch {
     /// Whether a person is opening a page from our own pages, or by typing its address: not led there by another site.
     #[must_use]
     pub fn is_own_navigation(&self) -> bool {
-        self.is_navigation() && !self.prefetch && matches!(self.site, Some(Site::SameOrigin | Site::None))
+        self.is_navigation() && !self.prefetch && self.site == Some(Site::SameOrigin)
     }
 
     /// Whether nothing shows that a page's script is asking: no Fetch metadata, no `X-Requested-With`, no gRPC, no upgrade.
@@ -236,7 +236,8 @@ pub(crate) mod tests {
         }
         for (fields, own, plain) in [
             (&[NAVIGATE, ("sec-fetch-site", "same-origin")][..], true, false),
-            (&[NAVIGATE, ("sec-fetch-site", "none")], true, false),
+            // A link in a mail program comes like this too.
+            (&[NAVIGATE, ("sec-fetch-site", "none")], false, false),
             (&[NAVIGATE, ("sec-fetch-site", "same-site")], false, false),
             (&[NAVIGATE, ("sec-fetch-site", "cross-site")], false, false),
             (&[HTML], false, true),

@@ -77,7 +77,7 @@ impl Check<'_> {
             "redis" | "rediss" if host.is_empty() || !(database.is_empty() || database.parse::<u8>().is_ok()) => {
                 self.problem(KEY, "This is not the URL of a Redis server: host, port and database number.", FIX);
             }
-            "redis+unix" if !url.path().starts_with('/') || url.path() == "/" || !host.is_empty() => {
+            "redis+unix" if !url.path().starts_with('/') || url.path() == "/" || !matches!(host, "" | "localhost") => {
                 self.problem(KEY, "This is not the absolute path of a Unix socket.", FIX);
             }
             "redis" if !is_loopback(host) => {
