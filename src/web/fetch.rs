@@ -98,7 +98,7 @@ impl Fetch {
         self.navigation && self.top_level
     }
 
-    /// Whether a person is opening a page from our own pages, or by typing its address: not led there by another site.
+    /// Whether a person is opening a page from one of our own pages: not led there from anywhere else.
     #[must_use]
     pub fn is_own_navigation(&self) -> bool {
         self.is_navigation() && !self.prefetch && self.site == Some(Site::SameOrigin)
