@@ -152,7 +152,7 @@ impl Endpoints {
             maud::html! {
                 p { "Your session here has ended." }
                 p class="quiet" { "If you signed in through an account that other sites use too, you may still be signed in there." }
-                p { a class="button" href=(self.own_path("login")) { "Sign in again" } }
+                p class="actions" { a class="button" href=(self.own_path("login")) { "Sign in again" } }
             },
         )
     }

@@ -60,7 +60,7 @@ pub(super) async fn forward(
     let body = if client.upgrade.is_some() {
         Body::empty()
     } else {
-        body::limited(body, route.body_bytes.or(gateway.limits.body_bytes), gateway.limits.body_idle_time)
+        body::limited(body, route.body_bytes, gateway.limits.body_idle_time)
     };
     let wants_upgrade = client.upgrade.is_some();
     let headers = identity.as_deref().map_or(&[][..], |token| &token.headers);

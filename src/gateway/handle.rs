@@ -162,7 +162,7 @@ fn refused_by_form(
                 .answer(client.format(), &client.request_id),
         );
     }
-    let most = route.body_bytes.or(gateway.limits.body_bytes)?;
+    let most = route.body_bytes?;
     let announced = client.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse::<u64>().ok()?;
     (announced > most).then(|| {
         gateway.metrics.limited.get_or_create(&Word { kind: "body_bytes" }).inc();

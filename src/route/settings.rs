@@ -98,6 +98,6 @@ pub struct Route {
     pub cache: CachePolicy,
     /// Whether a path may hold an encoded slash.
     pub encoded_slash: EncodedSlash,
-    /// Largest request body in bytes; `None` is unlimited.
+    /// Largest request body in bytes, `limits.body_bytes` already considered; `None` is unlimited.
     pub body_bytes: Option<u64>,
 }

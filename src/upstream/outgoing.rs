@@ -95,6 +95,11 @@ impl http_body::Body for Outgoing {
                 progress.waits_for_client.store(true, Ordering::Release);
                 Poll::Pending
             }
+            Poll::Ready(Some(Err(error))) => {
+                let told = BoxError::from(error.to_string());
+                *progress.broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                Poll::Ready(Some(Err(told)))
+            }
             Poll::Ready(frame) => {
                 progress.mark(frame.is_none() || self.body.is_end_stream());
                 Poll::Ready(frame.map(|frame| frame.map(|frame| without_forbidden_trailers(frame, owned))))

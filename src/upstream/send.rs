@@ -110,6 +110,9 @@ impl Upstream {
                 }
                 Err(failure) => failure,
             };
+            if let Some(source) = progress.as_ref().and_then(|progress| progress.take_broken()) {
+                return Err(UpstreamError::Request { upstream: Arc::clone(&self.name), source });
+            }
             drop(channel);
             attempts += 1;
             let (again, version) = match failure {

@@ -118,15 +118,13 @@ impl Page {
     }
 }
 
-/// Two doors, the outer one ajar, and the name.
+/// A door within a door, and the name.
 fn wordmark() -> Markup {
     html! {
         div.mark {
             svg viewBox="0 0 32 32" width="28" height="28" aria-hidden="true" focusable="false" {
-                path.frame d="M4 29V6a3 3 0 0 1 3-3h18a3 3 0 0 1 3 3v23" {}
-                path.door d="M16 7.5 7.5 5v24l8.5-2.5z" {}
-                path.inner d="M19 8h5.5v21" {}
-                circle.knob cx="13.2" cy="17.4" r="1.2" {}
+                path d="M2.5 28.5h27M5 28.5V13a11 11 0 0 1 22 0v15.5M17.4 21.6v.6" {}
+                path.door d="M11.5 28.5V15a4.5 4.5 0 0 1 9 0v13.5" {}
             }
             span { "Vestibule" }
         }

@@ -98,7 +98,7 @@ impl Rejected {
             _ => "This request makes no sense",
         };
         let mut response = Problem::new(self.error.status(), title)
-            .detail(self.error.to_string())
+            .detail(sentence(&self.error.to_string()))
             .answer(self.format, &self.request_id);
         if self.error == RequestError::Method {
             response
@@ -107,4 +107,11 @@ impl Rejected {
         }
         response
     }
+}
+
+/// An error's words as a sentence for people.
+fn sentence(error: &str) -> String {
+    let mut rest = error.chars();
+    let first = rest.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", rest.as_str())
 }

@@ -74,7 +74,7 @@ pub fn sign_in(status: StatusCode, form: &SignInForm<'_>) -> Page {
                 button type="button" class="person" data-email=(person.email) data-password=(person.password) {
                     i aria-hidden="true" { (initials(person.name)) }
                     b { (person.name) }
-                    span { (person.email) " · " code { (person.password) } }
+                    span class="keys" { span { (person.email) } " " code { (person.password) } }
                 }
             } } }
         }
