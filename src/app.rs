@@ -33,6 +33,8 @@ const KEYS: &str = "identity-keys";
 const KEYS_EVERY: Duration = Duration::from_secs(60);
 /// And until they have been read once.
 const KEYS_AT_FIRST: Duration = Duration::from_millis(500);
+/// So long does the start wait for them.
+const FIRST_KEYS: Duration = Duration::from_secs(1);
 
 /// Why the gateway did not start.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +93,10 @@ impl App {
             Arc::clone(&clock),
             Arc::clone(&random),
         )?);
+        // Who comes first needs a key, too. A store that is away does not keep us from starting: they are asked for again.
+        if let Ok(Err(error)) = tokio::time::timeout(FIRST_KEYS, identity.refresh_keys()).await {
+            tracing::warn!(%error, "the signing keys could not be read yet");
+        }
         let mut providers = BTreeMap::new();
         for settings in config.providers {
             let name = Arc::clone(&settings.name);

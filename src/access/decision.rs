@@ -33,7 +33,12 @@ pub enum Decision {
         dead_cookie: bool,
     },
     /// Not allowed.
-    Refuse(Refusal),
+    Refuse {
+        /// Why.
+        refusal: Refusal,
+        /// Whose request it was, where that is certain.
+        session: Option<Arc<LiveSession>>,
+    },
 }
 
 /// Why a request is not allowed.
@@ -99,7 +104,7 @@ pub(super) fn permit_public(route: &Arc<Route>, client: &ClientRequest) -> Optio
 /// What the credential alone already decides.
 pub(super) fn refused_by_credential(credential: &Credential) -> Option<Decision> {
     match credential {
-        Credential::Several => Some(Decision::Refuse(Refusal::SeveralCookies)),
+        Credential::Several => Some(Decision::Refuse { refusal: Refusal::SeveralCookies, session: None }),
         Credential::Bearer => Some(Decision::Challenge { bearer: true, dead_cookie: false }),
         Credential::Nothing | Credential::Session(_) | Credential::Foreign => None,
     }
@@ -115,7 +120,10 @@ pub(super) fn decide(route: &Arc<Route>, caller: Caller, client: &ClientRequest,
         (Caller::Person(live), _) => {
             // The cookie gave this request its authority, so ask first whether the person meant to send it.
             if let Verdict::Refuse(reason) = judge_site(route, client) {
-                return Decision::Refuse(Refusal::CrossSite(reason.to_string()));
+                return Decision::Refuse {
+                    refusal: Refusal::CrossSite(reason.to_string()),
+                    session: Some(Arc::clone(live)),
+                };
             }
             if let Some(decision) = not_enough(route, client, live, now) {
                 return decision;
@@ -156,7 +164,7 @@ fn judge_site(route: &Route, client: &ClientRequest) -> Verdict {
 }
 
 /// What the route asks beyond a session: claims, strength, freshness.
-fn not_enough(route: &Route, client: &ClientRequest, live: &LiveSession, now: Timestamp) -> Option<Decision> {
+fn not_enough(route: &Route, client: &ClientRequest, live: &Arc<LiveSession>, now: Timestamp) -> Option<Decision> {
     let session = live.session();
     let strong = route.acr.is_empty() || session.acr.as_ref().is_some_and(|acr| route.acr.contains(acr));
     // A provider that does not say when the person signed in has not said that it was lately.
@@ -168,9 +176,8 @@ fn not_enough(route: &Route, client: &ClientRequest, live: &LiveSession, now: Ti
             navigation: may_be_sent(route, client),
         });
     }
-    route
-        .policy
-        .permits(&live.session().claims)
-        .err()
-        .map(|missing| Decision::Refuse(Refusal::Claims { claim: missing.claim, route: route.index }))
+    route.policy.permits(&live.session().claims).err().map(|missing| Decision::Refuse {
+        refusal: Refusal::Claims { claim: missing.claim, route: route.index },
+        session: Some(Arc::clone(live)),
+    })
 }

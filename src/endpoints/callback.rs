@@ -48,15 +48,6 @@ enum Failure {
     Store(#[from] StoreError),
 }
 
-/// A login that made a session.
-struct SignedIn {
-    live: Arc<LiveSession>,
-    /// Where the person wanted to go.
-    target: ReturnTo,
-    /// Whether the browser showed a session of an earlier login: its cookies work.
-    came_back: bool,
-}
-
 impl Endpoints {
     pub(super) async fn callback(&self, client: &ClientRequest, body: Body, now: Timestamp) -> Response<Body> {
         let parameters: Vec<(String, String)> = if client.method == Method::POST {
@@ -76,7 +67,7 @@ impl Endpoints {
         };
         let state = response.state.clone();
         match self.redeem(client, response, now).await {
-            Ok(signed_in) => self.welcome(client, &signed_in, state.expose()),
+            Ok((live, target)) => self.welcome(client, &live, &target, state.expose()),
             Err(failure) => self.failed(client, failure, state.expose(), now).await,
         }
     }
@@ -87,7 +78,7 @@ impl Endpoints {
         client: &ClientRequest,
         response: AuthorizationResponse,
         now: Timestamp,
-    ) -> Result<SignedIn, Failure> {
+    ) -> Result<(Arc<LiveSession>, ReturnTo), Failure> {
         let state = response.state.expose();
         let unknown = || Failure::NoAttempt { again: loop_breaker::is_marked(state) };
         let attempt = attempt::recall(state, client, &self.cookie, self.sessions.ring(), now).ok_or_else(unknown)?;
@@ -119,19 +110,12 @@ impl Endpoints {
             Created::Revoked => return Err(Failure::Revoked),
         };
         // The new session stands; only now may the old one go (SESS-02, LOGIN-20).
-        if let Some(earlier) = &earlier {
-            self.sessions.end(earlier, now).await?;
-            audit::write(
-                Event::SessionEnded,
-                Record {
-                    request_id: Some(&client.request_id),
-                    sid: Some(earlier.session().sid.as_str()),
-                    reason: Some("replaced by a new login"),
-                    ..Record::default()
-                },
-            );
+        if let Some(earlier) = earlier {
+            self.sessions.end(&earlier, now).await?;
+            let about = super::about(client, earlier.session());
+            audit::write(Event::SessionEnded, Record { reason: Some("replaced by a new login"), ..about });
         }
-        Ok(SignedIn { live, target, came_back: earlier.is_some() })
+        Ok((live, target))
     }
 
     /// Redeems the code and proves who that is.
@@ -169,8 +153,7 @@ impl Endpoints {
     }
 
     /// The session's cookie, and on to where the person wanted to go.
-    fn welcome(&self, client: &ClientRequest, signed_in: &SignedIn, state: &str) -> Response<Body> {
-        let SignedIn { live, target, came_back } = signed_in;
+    fn welcome(&self, client: &ClientRequest, live: &LiveSession, target: &ReturnTo, state: &str) -> Response<Body> {
         let session = live.session();
         audit::write(Event::LoginSucceeded, super::about(client, session));
         self.metrics.logins.get_or_create(&Word { kind: "succeeded" }).inc();
@@ -181,7 +164,7 @@ impl Endpoints {
             set_cookie::set(&self.cookie, &self.cookie.name, live.token().expose(), None, self.cookie.same_site),
         );
         headers.append(SET_COOKIE, attempt::forget(state, &self.cookie));
-        headers.append(SET_COOKIE, loop_breaker::counted(client, &self.cookie, *came_back));
+        headers.append(SET_COOKIE, loop_breaker::counted(client, &self.cookie));
         answer
     }
 
@@ -245,7 +228,7 @@ impl Endpoints {
         let start =
             Start { return_to: ReturnTo::root(), provider: None, asked: Asked::default(), again: true, settled: false };
         let mut answer = self.start(client, start, now).await;
-        answer.headers_mut().append(SET_COOKIE, loop_breaker::counted(client, &self.cookie, false));
+        answer.headers_mut().append(SET_COOKIE, loop_breaker::counted(client, &self.cookie));
         answer
     }
 

@@ -14,6 +14,9 @@ use crate::telemetry::audit::{self, Event};
 use crate::telemetry::metrics::Word;
 use crate::web::{Body, ClientRequest, Page, ReturnTo, SameSite, json as json_answer, page, redirect_303, set_cookie};
 
+const CLEAR_SITE_DATA: http::HeaderName = http::HeaderName::from_static("clear-site-data");
+const CLEAR_CACHE: http::HeaderValue = http::HeaderValue::from_static("\"cache\"");
+
 /// How long the provider may take until it sends the browser back.
 const RETURN_LIFETIME: std::time::Duration = std::time::Duration::from_secs(5 * 60);
 
@@ -130,7 +133,7 @@ impl Endpoints {
                 .append(SET_COOKIE, set_cookie::set(&self.cookie, &name, &value, Some(RETURN_LIFETIME), SameSite::Lax));
         }
         // What the browser cached of protected pages goes too (LOGOUT-16).
-        headers.insert("clear-site-data", http::HeaderValue::from_static("\"cache\""));
+        headers.insert(CLEAR_SITE_DATA, CLEAR_CACHE);
         answer
     }
 
@@ -144,9 +147,10 @@ impl Endpoints {
         if let Some(target) = waiting {
             let mut answer = login::land(&target);
             answer.headers_mut().append(SET_COOKIE, set_cookie::delete(&self.cookie, &name));
+            answer.headers_mut().insert(CLEAR_SITE_DATA, CLEAR_CACHE);
             return answer;
         }
-        page(
+        let mut answer = page(
             StatusCode::OK,
             "You are signed out",
             maud::html! {
@@ -154,7 +158,12 @@ impl Endpoints {
                 p class="quiet" { "If you signed in through an account that other sites use too, you may still be signed in there." }
                 p class="actions" { a class="button" href=(self.own_path("login")) { "Sign in again" } }
             },
-        )
+        );
+        // Once more, because pages that the browser keeps in memory get there only now that another is shown (LOGOUT-16).
+        if client.fetch.is_navigation() {
+            answer.headers_mut().insert(CLEAR_SITE_DATA, CLEAR_CACHE);
+        }
+        answer
     }
 
     fn confirm_logout(&self, client: &ClientRequest, fields: &[(String, String)]) -> Response<Body> {

@@ -32,10 +32,10 @@ pub(super) fn is_looping(client: &ClientRequest, settings: &CookieSettings) -> b
     count(client, settings) >= MOST
 }
 
-/// The line that counts one more login. Where the session of an earlier one came back, cookies work and the count begins anew.
-pub(super) fn counted(client: &ClientRequest, settings: &CookieSettings, came_back: bool) -> HeaderValue {
-    let before = if came_back { 0 } else { count(client, settings) };
-    let next = before.saturating_add(1).min(MOST);
+/// The line that counts one more login. A session that came back does not take the count back: a step-up that never suffices goes round
+/// with one.
+pub(super) fn counted(client: &ClientRequest, settings: &CookieSettings) -> HeaderValue {
+    let next = count(client, settings).saturating_add(1).min(MOST);
     set_cookie::set(settings, &name(settings), &next.to_string(), Some(WINDOW), SameSite::Lax)
 }
 

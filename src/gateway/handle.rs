@@ -15,7 +15,7 @@ use crate::base::Timestamp;
 use crate::endpoints;
 use crate::oidc::Asked;
 use crate::route::{AccessMode, EncodedSlash, Route};
-use crate::session::Sid;
+use crate::session::LiveSession;
 use crate::telemetry::access_log::Outcome;
 use crate::telemetry::audit::{self, Event, Record};
 use crate::telemetry::metrics::Word;
@@ -143,7 +143,7 @@ async fn decide(
             }
             answer
         }
-        Decision::Refuse(refusal) => refuse(&client, &refusal, story),
+        Decision::Refuse { refusal, session } => refuse(&client, &refusal, session.as_deref(), story),
     }
 }
 
@@ -173,7 +173,12 @@ fn refused_by_form(
     })
 }
 
-fn refuse(client: &ClientRequest, refusal: &Refusal, story: &mut Story<'_>) -> Response<Body> {
+fn refuse(
+    client: &ClientRequest,
+    refusal: &Refusal,
+    live: Option<&LiveSession>,
+    story: &mut Story<'_>,
+) -> Response<Body> {
     story.ends(Outcome::Refused, refusal.to_string());
     let problem = match refusal {
         Refusal::SeveralCookies => return endpoints::several_cookies(client.format(), client),
@@ -183,11 +188,16 @@ fn refuse(client: &ClientRequest, refusal: &Refusal, story: &mut Story<'_>) -> R
         Refusal::Claims { .. } => Problem::new(StatusCode::FORBIDDEN, "You may not see this")
             .detail("You are signed in, but this part is for others."),
     };
+    let session = live.map(LiveSession::session);
+    story.sid = session.map(|session| session.sid.clone());
     audit::write(
         Event::AccessDenied,
         Record {
             request_id: Some(&client.request_id),
-            sid: story.sid.as_ref().map(Sid::as_str),
+            provider: session.map(|session| &*session.provider),
+            issuer: session.map(|session| session.issuer.as_str()),
+            subject: session.map(|session| session.subject.as_str()),
+            sid: session.map(|session| session.sid.as_str()),
             address: Some(&client.address),
             reason: Some(story.reason()),
             ..Record::default()

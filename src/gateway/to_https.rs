@@ -18,7 +18,7 @@ impl Service for ToHttps {
     async fn call(&self, request: Request<Incoming>, connection: &Arc<Connection>) -> Response<Body> {
         let gateway = self.0.current();
         let (parts, _body) = request.into_parts();
-        let exposed = parts.headers.contains_key(AUTHORIZATION) || parts.headers.contains_key(COOKIE);
+        let (authorization, cookie) = (parts.headers.contains_key(AUTHORIZATION), parts.headers.contains_key(COOKIE));
         let method = parts.method.clone();
         let client = match ClientRequest::read(parts, connection, &gateway.network, RequestId::new(&*gateway.random)) {
             Ok(client) => client,
@@ -26,7 +26,8 @@ impl Service for ToHttps {
         };
         // Whoever sends a program or a credential here has to be told, or it goes over the wire in clear for ever.
         let reading = matches!(method, Method::GET | Method::HEAD);
-        if !reading || (exposed && !client.fetch.is_navigation()) {
+        // A person who follows an old link sends cookies without wanting to; nobody sends credentials so.
+        if !reading || authorization || (cookie && !client.fetch.is_navigation()) {
             return Problem::new(StatusCode::FORBIDDEN, "This is the way without encryption")
                 .detail(format!(
                     "Use {} instead. What this request carried may have been read on its way.",

@@ -38,6 +38,7 @@ pub(super) async fn run<S: Service>(listener: &Listener, service: Arc<S>, limits
         }
         // Whom the kernel has let in already nobody else can answer; who comes after that is refused, and goes elsewhere.
         tokio::select! {
+            biased;
             () = accept(&socket, &front) => {}
             () = sleep(LAST_CALL) => {}
             () = shutdown.stop.cancelled() => {}
@@ -216,6 +217,6 @@ const POLITE_FOR: Duration = Duration::from_secs(1);
 const POLITE_BYTES: usize = 64 * 1024;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// For connections in the kernel's queue, and for the first request on those just accepted.
+/// For the kernel's queue to run empty.
 const LAST_CALL: Duration = Duration::from_millis(100);
 const NOTICE: Duration = Duration::from_secs(1);

@@ -125,15 +125,20 @@ pub(super) struct Visit {
 }
 
 impl Visit {
-    /// `work`, given up at the first order: before a request has begun there is nothing to finish.
+    /// `work`, given up soon after the first order: before a request has begun there is little to finish.
     pub(super) async fn unless_ordered<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
+        let mut patience = Patience::default();
         poll_fn(|cx| {
+            self.pulse.waker.register(cx.waker());
             if let Poll::Ready(value) = work.as_mut().poll(cx) {
                 return Poll::Ready(Some(value));
             }
-            self.pulse.waker.register(cx.waker());
-            if self.pulse.order() == Order::Run { Poll::Pending } else { Poll::Ready(None) }
+            match self.pulse.order() {
+                Order::Run => Poll::Pending,
+                Order::Drain if !patience.is_over(cx) => Poll::Pending,
+                Order::Drain | Order::Stop => Poll::Ready(None),
+            }
         })
         .await
     }
@@ -193,6 +198,7 @@ where
 async fn drive<C: Drivable>(mut conn: Pin<&mut C>, pulse: &Pulse, idle: Option<Duration>) -> Result<(), hyper::Error> {
     let mut alarm = pin!(idle.map(|idle| sleep_until(Instant::now() + idle)));
     let mut draining = false;
+    let mut patience = Patience::default();
     poll_fn(|cx| {
         // Before the connection is polled, so that no order or decision made meanwhile is missed.
         pulse.waker.register(cx.waker());
@@ -203,7 +209,10 @@ async fn drive<C: Drivable>(mut conn: Pin<&mut C>, pulse: &Pulse, idle: Option<D
             if pulse.order() == Order::Stop {
                 return Poll::Ready(Ok(()));
             }
-            let leave = pulse.order() == Order::Drain || is_idle(&mut alarm, idle, pulse, cx);
+            // HTTP/2 tells a client which of its requests were taken; over HTTP/1 the first may be under way.
+            let awaited = idle.is_none() && pulse.is_fresh();
+            let drained = pulse.order() == Order::Drain && (!awaited || patience.is_over(cx));
+            let leave = drained || is_idle(&mut alarm, idle, pulse, cx);
             if draining || !leave {
                 return Poll::Pending;
             }
@@ -212,6 +221,17 @@ async fn drive<C: Drivable>(mut conn: Pin<&mut C>, pulse: &Pulse, idle: Option<D
         }
     })
     .await
+}
+
+/// For the first request of a connection that was accepted just before draining began: nobody else can answer it.
+#[derive(Default)]
+struct Patience(Option<Pin<Box<Sleep>>>);
+
+impl Patience {
+    fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        let alarm = self.0.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + FIRST_REQUEST)));
+        alarm.as_mut().poll(cx).is_ready()
+    }
 }
 
 fn is_idle(alarm: &mut Pin<&mut Option<Sleep>>, idle: Option<Duration>, pulse: &Pulse, cx: &mut Context<'_>) -> bool {
@@ -227,6 +247,7 @@ fn is_idle(alarm: &mut Pin<&mut Option<Sleep>>, idle: Option<Duration>, pulse: &
     false
 }
 
+const FIRST_REQUEST: Duration = Duration::from_millis(500);
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Hyper keeps so many fields on the stack; asked for any other number, it allocates for each message.
 const HYPERS_HEADER_COUNT: usize = 100;

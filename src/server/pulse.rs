@@ -31,7 +31,7 @@ pub(super) struct Pulse {
     born: Instant,
     /// Requests whose answers are not finished.
     busy: AtomicUsize,
-    /// When the last of them was, in milliseconds after `born`.
+    /// When the last of them was, in milliseconds after `born`; 0 before there was one.
     rested: AtomicU64,
     upgrade: AtomicU8,
     order: AtomicU8,
@@ -55,6 +55,11 @@ impl Pulse {
     pub(super) fn begin(self: &Arc<Self>) -> Busy {
         self.busy.fetch_add(1, Ordering::AcqRel);
         Busy(Arc::clone(self))
+    }
+
+    /// Whether no request has begun on it yet.
+    pub(super) fn is_fresh(&self) -> bool {
+        !self.is_busy() && self.rested.load(Ordering::Acquire) == 0
     }
 
     pub(super) fn is_busy(&self) -> bool {
@@ -101,7 +106,7 @@ pub(super) struct Busy(Arc<Pulse>);
 impl Drop for Busy {
     fn drop(&mut self) {
         let millis = self.0.born.elapsed().as_millis();
-        self.0.rested.store(u64::try_from(millis).unwrap_or(u64::MAX), Ordering::Release);
+        self.0.rested.store(u64::try_from(millis).unwrap_or(u64::MAX).max(1), Ordering::Release);
         self.0.busy.fetch_sub(1, Ordering::AcqRel);
     }
 }

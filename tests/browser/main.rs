@@ -1,5 +1,17 @@
 //! Headless Chromium: what a real browser stores, sends and shows.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::large_futures,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests may fail loudly"
+)]
+
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -5,7 +5,7 @@
 use http::Method;
 use serde_json::json;
 
-use crate::support::chromium::StoredCookie;
+use crate::support::chromium::{Setup, StoredCookie};
 use crate::support::{Ask, BadOp, Browser, Chromium, ConfigBuilder, Echo, Gateway, NodeOp, Site, TestCa};
 
 /// The host of the application.
@@ -32,15 +32,19 @@ impl World {
     }
 
     pub(crate) async fn with(change: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Self {
-        let ca = TestCa::new();
-        let (op, echo) = (BadOp::start().await, Echo::start().await);
+        Self::at(BadOp::start().await, Chromium::setup(), change).await
+    }
+
+    /// At a provider that has been told something already, for a browser that is set up in some way.
+    pub(crate) async fn at(op: BadOp, setup: Setup, change: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Self {
+        let (ca, echo) = (TestCa::new(), Echo::start().await);
         let other = Echo::start_tls(&ca, &[SIBLING, ELSEWHERE]).await;
         let config = ConfigBuilder::usual(&op, &echo)
             .route("path = \"/\"\nupstream = \"app\"")
             .route("path = \"/public\"\nupstream = \"app\"\naccess = \"public\"")
             .tls(&ca, APP);
         let gateway = Gateway::start(change(config)).await;
-        let chromium = Chromium::setup().all_hosts_here().any_certificate().start().await;
+        let chromium = setup.all_hosts_here().any_certificate().start().await;
         Self { op, echo, other, gateway, chromium }
     }
 
@@ -80,7 +84,12 @@ impl World {
 
 /// Makes `server` answer `path` with that page.
 pub(crate) fn html_page(server: &Echo, path: &str, html: &str) {
-    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8";
+    html_page_with(server, path, "no-cache", html);
+}
+
+/// The same, with that `Cache-Control`.
+pub(crate) fn html_page_with(server: &Echo, path: &str, cache_control: &str, html: &str) {
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nCache-Control: {cache_control}");
     let html = format!("<!DOCTYPE html><html lang=\"en\"><link rel=\"icon\" href=\"data:,\"><title>x</title>{html}");
     server.answer_raw(path, format!("{head}\r\nContent-Length: {}\r\n\r\n{html}", html.len()));
 }

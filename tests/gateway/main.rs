@@ -1,5 +1,18 @@
 //! The real binary against a scriptable provider (`badop`) and an upstream that shows the exact bytes it got (`echo`).
 
+// None of this is the product.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::large_futures,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests may fail loudly"
+)]
+
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::support::client::Browser;
 use crate::support::h2::H2;
 use crate::support::raw::{Answer, Raw};
+use crate::support::wait::eventually;
 use crate::support::{BadOp, ConfigBuilder, Echo, Gateway, Seen, Site, sign_in};
 
 /// The three of them. `/public` is public, `/optional` optional, everything else behind a session.
@@ -29,6 +30,10 @@ impl World {
             .route("path = \"/public\"\nupstream = \"app\"\naccess = \"public\"")
             .route("path = \"/optional\"\nupstream = \"app\"\naccess = \"optional\"");
         let gateway = Gateway::start(change(config)).await;
+        // The signing keys come a moment after the listeners.
+        let ready = format!("{}/readyz", gateway.admin_url());
+        let plain = Browser::new();
+        eventually("readiness", SOON, async || (plain.fetch(ready.clone()).await.status == 200).then_some(())).await;
         Self { op, echo, gateway }
     }
 
@@ -89,10 +94,9 @@ impl World {
     }
 }
 
-/// The `Cookie` line of a browser.
+/// The `Cookie` line of a browser, with the session's cookie alone: the provider's, of the same host, would come along.
 pub(crate) fn cookie_line(browser: &Browser) -> String {
-    let cookies: Vec<_> = browser.cookies().iter().map(|cookie| format!("{}={}", cookie.name, cookie.value)).collect();
-    format!("Cookie: {}", cookies.join("; "))
+    format!("Cookie: vestibule={}", browser.cookie("vestibule").expect("a session"))
 }
 
 /// The statuses of all answers in `bytes`, interim ones too.

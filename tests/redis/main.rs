@@ -1,7 +1,31 @@
 //! A real redis-server: two replicas, outages, what lies in the store.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::large_futures,
+    reason = "tests may fail loudly"
+)]
+
 #[path = "../support/mod.rs"]
 mod support;
+
+mod world;
+
+mod accounts;
+mod contract;
+mod ends;
+mod keys;
+mod killed;
+mod login;
+mod outage;
+mod refresh;
+mod refusals;
+mod start;
+mod store;
 
 #[path = "../support/self_test/store.rs"]
 mod store_self_test;

@@ -19,7 +19,7 @@ use super::wait::{eventually, free_port};
 #[derive(Default)]
 pub struct Setup {
     arguments: Vec<String>,
-    cookies_blocked: bool,
+    preferences: serde_json::Map<String, Value>,
 }
 
 impl Setup {
@@ -43,8 +43,20 @@ impl Setup {
 
     /// As people who block every cookie have it.
     #[must_use]
-    pub fn without_cookies(mut self) -> Self {
-        self.cookies_blocked = true;
+    pub fn without_cookies(self) -> Self {
+        self.preference("profile.default_content_setting_values.cookies", 2)
+    }
+
+    /// As browsers were for long, and people still can have them.
+    #[must_use]
+    pub fn with_third_party_cookies(self) -> Self {
+        self.preference("profile.cookie_controls_mode", 0)
+    }
+
+    /// A setting of the profile.
+    #[must_use]
+    pub fn preference(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.preferences.insert(name.to_owned(), value.into());
         self
     }
 
@@ -88,13 +100,11 @@ impl Setup {
         .to_vec();
         arguments.push(format!("--user-data-dir={}", profile.path().display()));
         arguments.extend(self.arguments);
-        // 1 allows, 2 blocks.
-        let cookies = if self.cookies_blocked { 2 } else { 1 };
         let capabilities = json!({
             "pageLoadStrategy": "normal",
             "goog:chromeOptions": {
                 "args": arguments,
-                "prefs": {"profile.default_content_setting_values.cookies": cookies},
+                "prefs": self.preferences,
                 // Without this no record of what was asked of the network.
                 "perfLoggingPrefs": {"enableNetwork": true},
             },
@@ -188,6 +198,9 @@ impl Chromium {
     pub async fn click(&self, css: &str) {
         let found = self.client.wait().at_most(Duration::from_secs(10)).for_element(Locator::Css(css)).await;
         let element = found.unwrap_or_else(|error| panic!("{css}: {error}"));
+        // Not under a bar that stays at an edge.
+        let script = "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})";
+        self.client.execute(script, vec![serde_json::to_value(&element).unwrap()]).await.unwrap();
         element.click().await.unwrap_or_else(|error| panic!("{css}: {error}"));
     }
 
@@ -264,15 +277,22 @@ impl Chromium {
     /// What the console has said since it was last asked: errors of scripts, of policies, of the network.
     pub async fn console(&self) -> Vec<String> {
         let said = self.log("browser").await;
-        said.iter().map(|line| format!("{}: {}", line["level"], line["message"])).collect()
+        // At the level of information it also tells what went well.
+        said.iter()
+            .filter(|line| line["level"] != "INFO")
+            .map(|line| format!("{}: {}", line["level"], line["message"]))
+            .collect()
     }
 
-    /// URL and status of every answer that came since this was last asked, in order.
+    /// URL and status of every answer that came since this was last asked, redirects included, in order.
     pub async fn answers(&self) -> Vec<(String, u64)> {
         let events = self.log("performance").await;
         let events = events.iter().filter_map(|line| serde_json::from_str::<Value>(line["message"].as_str()?).ok());
-        let answers = events.filter(|event| event["message"]["method"] == "Network.responseReceived");
-        let answers = answers.map(|mut event| event["message"]["params"]["response"].take());
+        let answers = events.filter_map(|event| match event["message"]["method"].as_str()? {
+            "Network.responseReceived" => Some(event["message"]["params"]["response"].clone()),
+            "Network.requestWillBeSent" => Some(event["message"]["params"]["redirectResponse"].clone()),
+            _ => None,
+        });
         answers.filter_map(|answer| Some((answer["url"].as_str()?.to_owned(), answer["status"].as_u64()?))).collect()
     }
 

@@ -6,6 +6,7 @@ use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Signals that tests send.
@@ -44,6 +45,7 @@ pub struct Process {
     child: Child,
     stdout: Arc<Mutex<Vec<u8>>>,
     stderr: Arc<Mutex<Vec<u8>>>,
+    read_whole: [JoinHandle<()>; 2],
     ended: Option<ExitStatus>,
 }
 
@@ -60,9 +62,9 @@ impl Process {
             .process_group(0)
             .spawn()
             .unwrap_or_else(|error| panic!("{name} does not start ({command:?}): {error}"));
-        let stdout = keep(child.stdout.take().expect("stdout is piped"));
-        let stderr = keep(child.stderr.take().expect("stderr is piped"));
-        Self { name: name.to_owned(), child, stdout, stderr, ended: None }
+        let (stdout, read_out) = keep(child.stdout.take().expect("stdout is piped"));
+        let (stderr, read_err) = keep(child.stderr.take().expect("stderr is piped"));
+        Self { name: name.to_owned(), child, stdout, stderr, read_whole: [read_out, read_err], ended: None }
     }
 
     /// Its process id.
@@ -116,6 +118,10 @@ impl Process {
                 return Ok(found);
             }
             if let Some(status) = ended {
+                // What it wrote last is still on its way through the pipes.
+                while !self.read_whole.iter().all(JoinHandle::is_finished) && start.elapsed() < limit {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
                 return Err(format!("{} has ended ({status})\n{}", self.name, self.output()));
             }
             if start.elapsed() >= limit {
@@ -163,16 +169,16 @@ impl Drop for Process {
 }
 
 /// Reads a pipe to its end in a thread, so that a busy test never blocks the child's writes.
-fn keep(mut pipe: impl Read + Send + 'static) -> Arc<Mutex<Vec<u8>>> {
+fn keep(mut pipe: impl Read + Send + 'static) -> (Arc<Mutex<Vec<u8>>>, JoinHandle<()>) {
     let kept = Arc::new(Mutex::new(Vec::new()));
     let into = Arc::clone(&kept);
-    std::thread::spawn(move || {
+    let thread = std::thread::spawn(move || {
         let mut part = [0; 8192];
         while let Ok(n @ 1..) = pipe.read(&mut part) {
             into.lock().unwrap().extend_from_slice(&part[..n]);
         }
     });
-    kept
+    (kept, thread)
 }
 
 fn text(bytes: &Mutex<Vec<u8>>) -> String {

@@ -111,6 +111,13 @@ async fn plain_http_is_refused_outside_development() {
         settings.redirect_uri = Url::parse("http://app.example.com/oauth2/callback").unwrap();
     };
     assert!(matches!(new(plain), Err(ProviderError::Settings(_))));
+    // A gateway on a developer's own machine, in front of a real provider.
+    let local = |settings: &mut ProviderSettings| {
+        settings.issuer = "https://id.example.com".to_owned();
+        settings.allow_http = false;
+        settings.redirect_uri = Url::parse("http://localhost:8080/oauth2/callback").unwrap();
+    };
+    assert!(new(local).is_ok());
     assert_eq!(op.count(DISCOVERY), 0);
 }
 

@@ -123,8 +123,7 @@ async fn ambiguous_bodies_never_end() {
         for body in CHUNKS {
             let head = world.head(&format!("POST {prefix}/bad"), &["Transfer-Encoding: chunked"]);
             let poison = world.head(&format!("GET {prefix}/poison"), &[]);
-            let (bytes, closed) =
-                exchange(world.gateway.address(), format!("{head}2\r\nab\r\n{body}{poison}")).await;
+            let (bytes, closed) = exchange(world.gateway.address(), format!("{head}2\r\nab\r\n{body}{poison}")).await;
             assert_eq!((statuses(&bytes), closed), (vec![400], true), "{body:?}: {}", text(&bytes));
         }
     }
@@ -142,7 +141,8 @@ async fn early_answers_leave_connections_in_step() {
     // A body that looks like a request to what stands behind it.
     let inner = world.head("GET /public/poison", &[]);
     let body = inner.repeat(2000 / inner.len() + 1);
-    for (target, status) in [("/public/early?code=413", 413), ("/small", 413), ("/private", 401), ("/oauth2/none", 404)] {
+    for (target, status) in [("/public/early?code=413", 413), ("/small", 413), ("/private", 401), ("/oauth2/none", 404)]
+    {
         for whole in [true, false] {
             let mut raw = world.raw().await;
             raw.send(world.head(&format!("POST {target}"), &[&format!("Content-Length: {}", body.len())])).await;

@@ -89,6 +89,14 @@ struct Echoed {
     ended: bool,
 }
 
+impl Drop for Echoed {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.state.aborted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        }
+    }
+}
+
 impl Body for Echoed {
     type Data = Bytes;
     type Error = hyper::Error;

@@ -1,0 +1,118 @@
+//! The audit trail.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::login::{SESSION, answered};
+use crate::support::client::Ask;
+use crate::support::{Browser, Endpoint};
+use crate::world::{SOON, World};
+
+/// OPS-03: one scripted run writes exactly these events, in order, each with who, which session, from where and why; input with line
+/// breaks breaks no line.
+#[tokio::test]
+async fn a_run_leaves_exactly_its_events() {
+    let world = World::with(|config| {
+        config.route("path = \"/admins\"\nupstream = \"app\"\nrequire = { groups = [\"admins\"] }")
+    })
+    .await;
+    let browser = world.gateway.browser();
+    let mut sids = Vec::new();
+
+    world.op.script(|script| {
+        script.deny("access_denied", "no\r\n{\"target\":\"vestibule::audit\",\"event\":\"logout\"}\n");
+    });
+    browser.navigate(world.url("/a%0Ab?c=%0A")).await;
+    browser.navigate(world.url("/")).await.expect_status(403);
+    world.op.behave();
+    world.op.script(|script| {
+        script.id_token_claims(|claims| claims["nonce"] = "wr\nong".into());
+    });
+    browser.navigate(world.url("/")).await.expect_status(502);
+    world.op.behave();
+
+    sids.push(sign_in(&world, &browser).await);
+    let page = browser.ask(Ask::fetch(Method::GET, world.url("/admins")).header("user-agent", "a\tb \"}")).await;
+    page.expect_status(403);
+    world.op.script(|script| {
+        script.user("bob");
+    });
+    sids.push(sign_in(&world, &browser).await);
+    browser.ask(Ask::form(world.url("/oauth2/logout"), &[("rd", "/\n{}")])).await.expect_status(303);
+    world.op.behave();
+
+    sids.push(sign_in(&world, &browser).await);
+    world.op.end_grants();
+    browser.ask(Ask::fetch(Method::POST, world.url("/oauth2/session/refresh"))).await.expect_status(401);
+    sids.push(sign_in(&world, &browser).await);
+    world.gateway.admin("DELETE", &format!("/api/sessions/{}", sids[3]), None).await.expect_status(204);
+    browser.fetch(world.url("/")).await.expect_status(401);
+    sids.push(sign_in(&world, &browser).await);
+    let body = json!({"provider": "corp", "sub": "alice"});
+    let revoked = world.gateway.admin("POST", "/api/revocations", Some(&body)).await.expect_status(200).json();
+    assert_eq!(revoked["revoked"], 1);
+
+    // event, sub, which session of the list, what the reason says
+    let expected: [(&str, Option<&str>, Option<usize>, &str); 12] = [
+        ("login_failed", None, None, "access_denied"),
+        ("login_failed", None, None, "`nonce`"),
+        ("login_succeeded", Some("alice"), Some(0), ""),
+        ("access_denied", Some("alice"), Some(0), "groups"),
+        ("login_succeeded", Some("bob"), Some(1), ""),
+        ("session_ended", Some("alice"), Some(0), "new login"),
+        ("logout", Some("bob"), Some(1), ""),
+        ("login_succeeded", Some("alice"), Some(2), ""),
+        ("refresh_failed", Some("alice"), Some(2), "refresh token"),
+        ("login_succeeded", Some("alice"), Some(3), ""),
+        ("admin_action", None, Some(3), "end one"),
+        ("login_succeeded", Some("alice"), Some(4), ""),
+    ];
+    let last = crate::support::eventually("the last event", SOON, || async {
+        let events = trail(&world);
+        events
+            .into_iter()
+            .find(|event| event["event"] == "admin_action" && event["count"] == 1 && event["sid"].is_null())
+    })
+    .await;
+    assert!(last["reason"].as_str().unwrap().contains("revoke a user"), "{last}");
+
+    let mut events = trail(&world);
+    // A new login ends the old session after its own stands; either order of the two lines is right.
+    for at in 1..events.len() {
+        if events[at - 1]["event"] == "session_ended" {
+            events.swap(at - 1, at);
+            break;
+        }
+    }
+    let words: Vec<&str> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    let wanted: Vec<&str> = expected.iter().map(|one| one.0).chain(["admin_action"]).collect();
+    assert_eq!(words, wanted);
+    for (event, (word, sub, session, reason)) in events.iter().zip(expected) {
+        assert_eq!(event["sid"].as_str(), session.map(|at| sids[at].as_str()), "{event}");
+        assert_eq!(event["sub"].as_str(), sub, "{event}");
+        assert!(event["reason"].as_str().unwrap_or_default().contains(reason), "{event}");
+        assert_eq!(event["issuer"].is_string(), sub.is_some(), "{event}");
+        if !matches!(word, "admin_action" | "refresh_failed") {
+            assert_eq!(event["address"], "127.0.0.1", "{event}");
+            assert!(event["request_id"].as_str().is_some_and(|id| id.len() >= 16), "{event}");
+        }
+    }
+    for line in world.gateway.logs().lines() {
+        let parsed: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(parsed["timestamp"].as_str().is_some_and(|time| time.contains('T')), "{line}");
+    }
+    assert_eq!(world.op.count(Endpoint::Other), 0);
+}
+
+/// The events, without those that come with time and not with the run.
+fn trail(world: &World) -> Vec<Value> {
+    world.gateway.audit_events().into_iter().filter(|event| event["event"] != "keys_rotated").collect()
+}
+
+/// Signs in anew and says which session that is.
+async fn sign_in(world: &World, browser: &Browser) -> String {
+    let page = browser.step(world.url("/oauth2/login?rd=/")).await.expect_status(303);
+    browser.step(answered(browser, &page).await).await.expect_status(303);
+    assert!(browser.cookie(SESSION).is_some());
+    browser.fetch(world.url("/oauth2/session")).await.expect_status(200).json()["sid"].as_str().unwrap().to_owned()
+}

@@ -1,0 +1,11 @@
+//! Sessions: their cookie and limits, what people and scripts can ask of them, how they end, and who is told.
+
+mod audit;
+mod cookie;
+mod endpoints;
+mod limits;
+mod logout;
+mod logout_provider;
+mod refresh;
+mod secrets;
+mod upstream;
