@@ -284,9 +284,18 @@ async fn a_least_rights_account_is_enough() {
     crate::session::contract::somebody_who_comes_back_in_time_keeps_the_session(Arc::clone(&store), &RealTime).await;
     // A wrong password is the store's trouble, not the end of the process.
     let wrong = connect(server.url_as("vestibule:wrong@localhost"));
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    is_said(&wrong, Unavailable::Credentials).await;
     assert!(matches!(wrong.ping().await, Err(StoreError::Unavailable(_))));
-    assert!(wrong.shared.outage.said(Unavailable::Credentials), "the log says why");
+}
+
+/// Waits until the log has said why the store is away.
+async fn is_said(store: &RedisStore, why: Unavailable) {
+    let said = async {
+        while !store.shared.outage.said(why) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), said).await.expect("the log says why");
 }
 
 /// TLS-09: TLS by the URL, and a certificate that no trusted root signed is refused.
@@ -315,10 +324,9 @@ async fn tls_is_used_and_checked() {
     available(&trusted, Duration::from_secs(5)).await;
     assert!(trusted.mark_once(&Name::burnt("x"), Duration::from_secs(1)).await.unwrap());
     let untrusted = connect(format!("rediss://127.0.0.1:{port}"));
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    is_said(&untrusted, Unavailable::Tls).await;
     assert!(matches!(untrusted.ping().await, Err(StoreError::Unavailable(_))));
     assert!(untrusted.away_since().is_some());
-    assert!(untrusted.shared.outage.said(Unavailable::Tls), "the log says why");
 }
 
 /// Another program's key under one of our names is a bug somewhere, not an outage.
