@@ -1,5 +1,7 @@
 //! Imports point one way (ARCHITECTURE.md): a module may use its own layer's folder and every lower layer, nothing else.
 
+#![allow(clippy::expect_used, clippy::string_slice, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
