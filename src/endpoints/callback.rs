@@ -198,10 +198,13 @@ impl Endpoints {
                 .answer(client.format(), &client.request_id),
         };
         let reason = failure.to_string();
+        let attempt = attempt::recall(state, client, &self.cookie, self.sessions.ring(), now);
         audit::write(
             Event::LoginFailed,
             Record {
                 request_id: Some(&client.request_id),
+                provider: attempt.as_ref().map(|attempt| &*attempt.provider),
+                issuer: attempt.as_ref().map(|attempt| attempt.issuer.as_str()),
                 address: Some(&client.address),
                 reason: Some(&reason),
                 ..Record::default()

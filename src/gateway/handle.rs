@@ -143,7 +143,10 @@ async fn decide(
             }
             answer
         }
-        Decision::Refuse { refusal, session } => refuse(&client, &refusal, session.as_deref(), story),
+        Decision::Refuse { refusal, session } => {
+            let sign_out = gateway.endpoints.own_path("logout");
+            refuse(&client, &refusal, session.as_deref(), sign_out, story)
+        }
     }
 }
 
@@ -177,6 +180,7 @@ fn refuse(
     client: &ClientRequest,
     refusal: &Refusal,
     live: Option<&LiveSession>,
+    sign_out: String,
     story: &mut Story<'_>,
 ) -> Response<Body> {
     story.ends(Outcome::Refused, refusal.to_string());
@@ -186,7 +190,8 @@ fn refuse(
             Problem::new(StatusCode::FORBIDDEN, "Another site may not do this here").detail(reason.clone())
         }
         Refusal::Claims { .. } => Problem::new(StatusCode::FORBIDDEN, "You may not see this")
-            .detail("You are signed in, but this part is for others."),
+            .detail("You are signed in, but this part is for others.")
+            .action("Sign out and come as somebody else", sign_out),
     };
     let session = live.map(LiveSession::session);
     story.sid = session.map(|session| session.sid.clone());
