@@ -123,6 +123,7 @@ impl App {
             Arc::clone(&clock),
             Arc::clone(&random),
         );
+        let closing = CancellationToken::new();
         let gateway = Arc::new(Gateway {
             access: Access { sessions: Arc::clone(&sessions), refresher: Arc::clone(&refresher) },
             endpoints: Endpoints {
@@ -133,6 +134,7 @@ impl App {
                 routes: Arc::clone(&routes),
                 network: Arc::clone(&network),
                 cookie: config.cookie.clone(),
+                closing: closing.clone(),
                 login_rate: LoginRate::new(config.limits.logins_per_minute),
                 metrics: Arc::clone(&metrics),
                 clock: Arc::clone(&clock),
@@ -146,7 +148,7 @@ impl App {
             cookie: config.cookie,
             limits: config.limits.clone(),
             tunnels: Tunnels::default(),
-            closing: CancellationToken::new(),
+            closing,
             metrics,
             clock: Arc::clone(&clock),
             random,

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::base::{Clock, Random, Secret, SingleFlight, Timestamp};
 use crate::oidc::{IdToken, Original, Provider, TokenAnswer, TokenKind};
-use crate::session::{LiveSession, Lookup, Replaced, Session, SessionKey, Sessions, StoreError, Tokens};
+use crate::session::{Ended, LiveSession, Lookup, Replaced, Session, SessionKey, Sessions, StoreError, Tokens};
 use crate::telemetry::Metrics;
 use crate::telemetry::audit::{self, Event, Record};
 use crate::telemetry::metrics::Word;
@@ -297,7 +297,7 @@ impl Refresher {
     }
 
     async fn end(&self, live: &LiveSession, reason: &str) -> Refreshed {
-        if let Err(error) = self.sessions.end(live, self.clock.now()).await {
+        if let Err(error) = self.sessions.end(live, Ended::Provider).await {
             return Refreshed::StoreAway(error);
         }
         let session = live.session();

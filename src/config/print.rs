@@ -13,7 +13,7 @@ use super::Config;
 use super::check::written_hsts;
 use super::value::{Size, Span};
 use crate::identity::{KeySource, TokenHeader, UpstreamIdentitySettings};
-use crate::oidc::{ClientAuth, ProviderSettings, ResponseMode};
+use crate::oidc::{ClientAuth, ClientCredential, ProviderSettings, ResponseMode};
 use crate::route::{AccessMode, CachePolicy, CrossSite, EncodedSlash, HostPattern, Route, SignedOut};
 use crate::server::{ListenAddress, ListenerSettings};
 use crate::session::StoreSettings;
@@ -229,6 +229,11 @@ fn provider(provider: &ProviderSettings) -> Value {
         ClientAuth::Auto => "auto",
         ClientAuth::SecretBasic => "client_secret_basic",
         ClientAuth::SecretPost => "client_secret_post",
+        ClientAuth::PrivateKeyJwt => "private_key_jwt",
+    };
+    let credential = match provider.credential {
+        ClientCredential::Secret(_) => "client_secret",
+        ClientCredential::Key(_) => "client_key",
     };
     let logout = table([
         ("rp_initiated", Some(provider.logout.rp_initiated.into())),
@@ -240,7 +245,7 @@ fn provider(provider: &ProviderSettings) -> Value {
         ("issuer", Some(text(&provider.issuer))),
         ("tls", trust(provider.ca.as_deref())),
         ("client_id", Some(text(&provider.client_id))),
-        ("client_secret", Some(secret())),
+        (credential, Some(secret())),
         ("client_auth", Some(client_auth.into())),
         ("scopes", Some(list(&provider.scopes))),
         (

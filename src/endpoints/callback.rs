@@ -12,7 +12,7 @@ use super::{Denied, Endpoints, Start, attempt, form, login, loop_breaker, store_
 use crate::access::Caller;
 use crate::base::{Blame, Blamed, Secret, Timestamp};
 use crate::oidc::{Asked, AuthorizationResponse, LoginAttempt, Outcome, Provider, ProviderError};
-use crate::session::{Created, LiveSession, NewSession, OperatorMeta, StoreError, Tokens};
+use crate::session::{Created, Ended, LiveSession, NewSession, OperatorMeta, StoreError, Tokens};
 use crate::telemetry::audit::{self, Event, Record};
 use crate::telemetry::metrics::Word;
 use crate::web::{Body, ClientRequest, Problem, ReturnTo, set_cookie};
@@ -111,7 +111,7 @@ impl Endpoints {
         };
         // The new session stands; only now may the old one go (SESS-02, LOGIN-20).
         if let Some(earlier) = earlier {
-            self.sessions.end(&earlier, now).await?;
+            self.sessions.end(&earlier, Ended::Logout).await?;
             let about = super::about(client, earlier.session());
             audit::write(Event::SessionEnded, Record { reason: Some("replaced by a new login"), ..about });
         }

@@ -1,11 +1,11 @@
-//! Sends a browser to sign in: `GET login`, and every navigation to a protected page without a session.
+//! Sends a browser to sign in: `login`, and every navigation to a protected page without a session.
 
 use std::sync::Arc;
 
 use http::header::SET_COOKIE;
 use http::{Response, StatusCode};
 
-use super::{Endpoints, attempt, loop_breaker};
+use super::{Endpoints, attempt, form, loop_breaker};
 use crate::access::Caller;
 use crate::base::{Blamed, Timestamp};
 use crate::oidc::{Asked, Provider, ProviderError};
@@ -34,33 +34,56 @@ impl Endpoints {
         if !client.fetch.may_start_login(&client.method) && !asked_by_a_program(client) {
             return self.challenge(client, false);
         }
-        let mut return_to = None;
-        let mut provider = None;
+        let (mut return_to, mut provider, mut issuer) = (None, None, None);
         let query = || url::form_urlencoded::parse(client.query().unwrap_or_default().as_bytes());
         for (name, value) in query() {
             match name.as_ref() {
-                "rd" | "return_to" => return_to = Some(value),
+                "rd" | "return_to" | "target_link_uri" => return_to = Some(value),
                 "provider" => provider = Some(value),
+                "iss" => issuer = Some(value),
                 _ => {}
             }
         }
         let asked = Asked::from_parameters(query());
         let return_to = return_to.and_then(|raw| self.return_to(&raw, client)).unwrap_or_else(ReturnTo::root);
-        let provider = match provider {
-            None => None,
-            Some(name) => match self.providers.get_key_value(&*name) {
-                Some((name, _)) => Some(Arc::clone(name)),
-                None => {
-                    return Problem::new(StatusCode::BAD_REQUEST, "There is no such provider")
-                        .detail("The login names a provider that is not configured here.")
-                        .answer(client.format(), &client.request_id);
-                }
-            },
+        let Ok(provider) = self.named_provider(provider.as_deref(), issuer.as_deref()) else {
+            return Problem::new(StatusCode::BAD_REQUEST, "There is no such provider")
+                .detail("The login names a provider that is not configured here.")
+                .answer(client.format(), &client.request_id);
         };
         // Asked of the store only where the count says that it matters.
         let settled = loop_breaker::is_looping(client, &self.cookie)
             && matches!(self.caller(client, now).await, Ok(Caller::Person(_)));
         self.start(client, Start { return_to, provider, asked, again: false, settled }, now).await
+    }
+
+    /// `POST login`: another party asks for a login here (OpenID Connect Core 1.0 section 4). Sent on as the GET that it may also
+    /// be, so that one set of rules judges both.
+    pub(super) async fn initiated_login(&self, client: &ClientRequest, body: Body) -> Response<Body> {
+        let fields = form::read(client, body).await.unwrap_or_default();
+        if !fields.iter().any(|(name, _)| name == "iss") {
+            return Problem::new(StatusCode::BAD_REQUEST, "This asks for no login")
+                .detail("A login that another party asks for names its provider as iss.")
+                .answer(client.format(), &client.request_id);
+        }
+        let known = fields.iter().filter(|(name, _)| matches!(&**name, "iss" | "target_link_uri" | "login_hint"));
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(known).finish();
+        redirect_303(&format!("{}?{query}", self.own_path("login")))
+    }
+
+    /// The configured provider that is named, by its name here or by its issuer (LOGIN-23); they may not differ.
+    fn named_provider(&self, name: Option<&str>, issuer: Option<&str>) -> Result<Option<Arc<str>>, NoSuchProvider> {
+        if name.is_none() && issuer.is_none() {
+            return Ok(None);
+        }
+        self.providers
+            .iter()
+            .find(|(known, provider)| {
+                name.is_none_or(|name| &***known == name)
+                    && issuer.is_none_or(|issuer| provider.settings().issuer == issuer)
+            })
+            .map(|(known, _)| Some(Arc::clone(known)))
+            .ok_or(NoSuchProvider)
     }
 
     /// A navigation to a protected page without a session, or with one that is not enough for it.
@@ -184,6 +207,9 @@ impl Endpoints {
             .answer(client.format(), &client.request_id)
     }
 }
+
+/// A login names a provider that is not configured.
+struct NoSuchProvider;
 
 /// Whether a program follows the link of its own accord, as `curl` does: nothing says that a page's script is asking, and it does
 /// not ask for JSON.

@@ -9,7 +9,7 @@ use super::{Endpoints, form, login, loop_breaker};
 use crate::access::Caller;
 use crate::base::Timestamp;
 use crate::oidc::{EndSession, Provider, TokenKind};
-use crate::session::{LiveSession, Purpose, StoreError};
+use crate::session::{Ended, LiveSession, Purpose, StoreError};
 use crate::telemetry::audit::{self, Event};
 use crate::telemetry::metrics::Word;
 use crate::web::{Body, ClientRequest, Page, ReturnTo, SameSite, json as json_answer, page, redirect_303, set_cookie};
@@ -44,7 +44,7 @@ impl Endpoints {
             Err(denied) => return denied.answer(client),
         };
         let elsewhere = match &live {
-            Some(live) => match self.end(client, live, now).await {
+            Some(live) => match self.end(client, live).await {
                 Ok(elsewhere) => elsewhere,
                 Err(error) => return super::store_away(&error, client),
             },
@@ -54,13 +54,8 @@ impl Endpoints {
     }
 
     /// Ends it in the store, which is what counts; then asks the provider where to go (LOGOUT-01).
-    async fn end(
-        &self,
-        client: &ClientRequest,
-        live: &LiveSession,
-        now: Timestamp,
-    ) -> Result<Option<EndSession>, StoreError> {
-        self.sessions.end(live, now).await?;
+    async fn end(&self, client: &ClientRequest, live: &LiveSession) -> Result<Option<EndSession>, StoreError> {
+        self.sessions.end(live, Ended::Logout).await?;
         let session = live.session();
         audit::write(Event::Logout, super::about(client, session));
         self.metrics.sessions_ended.get_or_create(&Word { kind: "logout" }).inc();

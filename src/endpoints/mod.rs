@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, Response, StatusCode};
+use tokio_util::sync::CancellationToken;
 
 use crate::access::{Caller, Credential, Refresher, identify};
 use crate::base::{Clock, Random, Timestamp};
@@ -21,6 +22,7 @@ use crate::web::{Body, ClientRequest, CookieSettings, Format, Network, Problem, 
 
 mod attempt;
 mod callback;
+mod events;
 mod form;
 mod jwks;
 mod login;
@@ -54,6 +56,8 @@ pub struct Endpoints {
     pub cookie: CookieSettings,
     /// How many logins one address may start.
     pub login_rate: LoginRate,
+    /// Set when the process is going away.
+    pub closing: CancellationToken,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// The time.
@@ -72,6 +76,7 @@ pub enum Endpoint {
     Userinfo,
     Session,
     SessionRefresh,
+    SessionEvents,
     Sessions,
     SessionsRevoke,
     BackchannelLogout,
@@ -100,6 +105,7 @@ impl Endpoints {
             "userinfo" => Endpoint::Userinfo,
             "session" => Endpoint::Session,
             "session/refresh" => Endpoint::SessionRefresh,
+            "session/events" => Endpoint::SessionEvents,
             "sessions" => Endpoint::Sessions,
             "sessions/revoke" => Endpoint::SessionsRevoke,
             "logout/backchannel" => Endpoint::BackchannelLogout,
@@ -121,6 +127,7 @@ impl Endpoints {
             return not_allowed(endpoint, client);
         }
         match endpoint {
+            Endpoint::Login if client.method == Method::POST => self.initiated_login(client, body).await,
             Endpoint::Login => self.login(client, now).await,
             Endpoint::Callback => self.callback(client, body, now).await,
             Endpoint::Logout => self.logout(client, body, now).await,
@@ -128,6 +135,7 @@ impl Endpoints {
             Endpoint::Userinfo => self.userinfo(client, now).await,
             Endpoint::Session => self.session(client, now).await,
             Endpoint::SessionRefresh => self.session_refresh(client, now).await,
+            Endpoint::SessionEvents => self.session_events(client, now).await,
             Endpoint::Sessions => self.own_sessions(client, now).await,
             Endpoint::SessionsRevoke => self.revoke_own(client, body, now).await,
             Endpoint::BackchannelLogout => self.backchannel_logout(client, body, now).await,
@@ -199,8 +207,9 @@ impl Endpoints {
 impl Endpoint {
     fn methods(self) -> &'static [Method] {
         match self {
-            Self::FrontchannelLogout => &[Method::GET],
-            Self::Login | Self::SignedOut | Self::Userinfo | Self::Session | Self::Sessions | Self::Jwks => {
+            Self::FrontchannelLogout | Self::SessionEvents => &[Method::GET],
+            Self::Login => &[Method::GET, Method::HEAD, Method::POST],
+            Self::SignedOut | Self::Userinfo | Self::Session | Self::Sessions | Self::Jwks => {
                 &[Method::GET, Method::HEAD]
             }
             Self::Callback | Self::Logout => &[Method::GET, Method::POST],

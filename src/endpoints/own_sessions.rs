@@ -61,15 +61,14 @@ impl Endpoints {
             Ok(live) => live,
             Err(answer) => return *answer,
         };
-        let Some(asked) = read(body).await else {
-            return Problem::new(StatusCode::BAD_REQUEST, "This request makes no sense")
-                .detail(r#"The body is {"sid": "…"} or {"others": true}."#)
-                .answer(client.format(), &client.request_id);
-        };
-        let ended = match asked {
-            Revocation { sid: Some(sid), others: None } => self.end_own(&live, &sid).await,
-            Revocation { sid: None, others: Some(true) } => self.end_others(&live).await.map(Some),
-            _ => Ok(None),
+        let ended = match read(body).await {
+            Some(Revocation { sid: Some(sid), others: None }) => self.end_own(&live, &sid).await,
+            Some(Revocation { sid: None, others: Some(true) }) => self.end_others(&live).await.map(Some),
+            _ => {
+                return Problem::new(StatusCode::BAD_REQUEST, "This request makes no sense")
+                    .detail(r#"The body is {"sid": "…"} or {"others": true}."#)
+                    .answer(client.format(), &client.request_id);
+            }
         };
         match ended {
             Err(error) => super::store_away(&error, client),

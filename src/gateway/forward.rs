@@ -74,7 +74,7 @@ pub(super) async fn forward(
             gateway.tunnels.spawn(async move {
                 let ended = async {
                     match watch {
-                        Some(watch) => watch.ended().await,
+                        Some(watch) => drop(watch.ended().await),
                         None => std::future::pending().await,
                     }
                 };

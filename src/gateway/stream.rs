@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 
-use crate::session::Watch;
+use crate::session::{Ended, Watch};
 use crate::web::{Body, BoxError};
 
 /// Answers of a known length up to this many bytes are over before anybody could end them.
@@ -24,12 +24,13 @@ pub(super) fn may_run(body: &Body) -> bool {
 
 /// `body`, until the session ends.
 pub(super) fn until_ended(body: Body, watch: Watch) -> Body {
-    Body::stream(Stream { body, ended: Box::pin(watch.ended()) })
+    Body::stream(Stream { body, ended: Some(Box::pin(watch.ended())) })
 }
 
 struct Stream {
     body: Body,
-    ended: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// `None` once it has ended.
+    ended: Option<Pin<Box<dyn Future<Output = Ended> + Send>>>,
 }
 
 impl http_body::Body for Stream {
@@ -37,7 +38,12 @@ impl http_body::Body for Stream {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if self.ended.as_mut().poll(context).is_ready() {
+        let over = match &mut self.ended {
+            Some(ended) => ended.as_mut().poll(context).is_ready(),
+            None => return Poll::Ready(None),
+        };
+        if over {
+            self.ended = None;
             return Poll::Ready(Some(Err(SessionEnded.into())));
         }
         Pin::new(&mut self.body).poll_frame(context)

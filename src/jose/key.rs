@@ -37,7 +37,7 @@ impl SigningKey {
     /// When the crypto library cannot make one.
     pub fn generate(algorithm: Algorithm, random: &dyn Random) -> Result<Self, KeyError> {
         match Signer::generate(algorithm.family()).map_err(|_| KeyError::Generation)? {
-            Some(signer) => Self::tested(algorithm, signer),
+            Some(signer) => Self::tested(algorithm, signer, None),
             None => Self::shared(&Secret::new(random.bytes::<32>().to_vec())),
         }
     }
@@ -98,20 +98,21 @@ impl SigningKey {
 
     fn from_der(algorithm: Algorithm, layout: Layout, der: &[u8]) -> Result<Self, KeyError> {
         match Signer::from_der(algorithm.family(), layout, der) {
-            Ok(Some(signer)) => Self::tested(algorithm, signer),
+            Ok(Some(signer)) => Self::tested(algorithm, signer, None),
             Ok(None) | Err(_) => Err(why_not(algorithm, layout, der)),
         }
     }
 
-    /// A key that loads may still not sign, or sign what nobody can verify: try it before it is published.
-    fn tested(algorithm: Algorithm, signer: Signer) -> Result<Self, KeyError> {
+    /// A key that loads may still not sign, or sign what nobody can verify: try it before it is published. Its name is the thumbprint
+    /// unless its owner has given it another.
+    pub(super) fn tested(algorithm: Algorithm, signer: Signer, kid: Option<String>) -> Result<Self, KeyError> {
         let public = signer.public_key().ok_or(KeyError::SelfTest)?;
         let message = b"self-test";
         let signature = signer.sign(algorithm, message).map_err(|_| KeyError::SelfTest)?;
         if !public.verifies(algorithm, message, &signature) {
             return Err(KeyError::SelfTest);
         }
-        let kid = public.thumbprint();
+        let kid = kid.unwrap_or_else(|| public.thumbprint());
         Ok(Self(Arc::new(Inner { algorithm, kid, signer, public: Some(public) })))
     }
 
@@ -123,7 +124,7 @@ impl SigningKey {
         self.0.signer.to_pkcs8().map_err(|_| KeyError::SelfTest)
     }
 
-    /// Its name: the JWK thumbprint (RFC 7638, SHA-256), so that equal keys have equal names everywhere.
+    /// Its name: the JWK thumbprint (RFC 7638, SHA-256), so that equal keys have equal names everywhere, unless a JWK named it.
     #[must_use]
     pub fn kid(&self) -> &str {
         &self.0.kid
@@ -203,6 +204,12 @@ pub enum KeyError {
     /// The crypto library refused.
     #[error("no key could be generated")]
     Generation,
+    /// No JWK of one private key, or one of a kind that is not known here.
+    #[error("it is not a private JWK of one key: EC on P-256 or P-384, Ed25519, or RSA")]
+    NotAJwk,
+    /// Its `use`, `key_ops` or `alg` forbids it.
+    #[error("its JWK says that it is not for signatures, or for an `alg` that it cannot be used with")]
+    NotForSigning,
     /// Not a JWK Set (RFC 7517 section 5).
     #[error("it is not a JWK Set")]
     NotASet,

@@ -6,6 +6,7 @@ pub mod algorithm;
 pub mod key;
 #[cfg(any(test, feature = "testing"))]
 pub mod outsider;
+mod private_key;
 mod public_key;
 mod resemblance;
 pub mod set;

@@ -161,7 +161,7 @@ fn bits(number: &[u8]) -> usize {
 /// RFC 7518 section 3.3.
 pub(super) const RSA_MIN_BITS: usize = 2048;
 /// Beyond it a verification is a denial of service.
-const RSA_MAX_BITS: usize = 8192;
+pub(super) const RSA_MAX_BITS: usize = 8192;
 const RSA_EXPONENT_BITS: usize = 33;
 
 #[cfg(test)]

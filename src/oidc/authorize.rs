@@ -5,13 +5,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use oauth2::{AuthUrl, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope};
+use oauth2::{AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope};
 use url::Url;
 
 use super::attempt::{Asked, LoginAttempt};
 use super::discovery::Metadata;
 use super::error::ProviderError;
-use super::grant;
+use super::grant::OAuthClient;
 use super::settings::{ProviderSettings, ResponseMode};
 
 /// The authorization URL for `attempt`.
@@ -24,7 +24,7 @@ pub(super) fn url(
     if !(43..=128).contains(&attempt.verifier.expose().len()) {
         return Err(ProviderError::Bug("a PKCE verifier of a wrong length"));
     }
-    let client = grant::client(settings)
+    let client = OAuthClient::new(ClientId::new(settings.client_id.clone()))
         .set_auth_uri(AuthUrl::from_url(metadata.authorization_endpoint.clone()))
         .set_redirect_uri(RedirectUrl::from_url(settings.redirect_uri.clone()));
     let challenge =

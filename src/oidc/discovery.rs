@@ -32,6 +32,8 @@ pub struct Metadata {
     pub algorithms: Vec<Algorithm>,
     /// How clients may authenticate at the token endpoint; `None` when it does not say (then `client_secret_basic`).
     pub client_auth_methods: Option<Vec<String>>,
+    /// With which algorithms clients may sign their assertions there; `None` when it does not say.
+    pub client_auth_algorithms: Option<Vec<String>>,
     /// Whether it sends logout tokens.
     pub back_channel_logout: bool,
     /// Whether it ends sessions by framed pages.
@@ -67,6 +69,7 @@ impl Metadata {
             announces_iss: document.authorization_response_iss_parameter_supported.unwrap_or(false),
             algorithms: algorithms(document.id_token_signing_alg_values_supported.as_deref())?,
             client_auth_methods: document.token_endpoint_auth_methods_supported,
+            client_auth_algorithms: document.token_endpoint_auth_signing_alg_values_supported,
             back_channel_logout: document.backchannel_logout_supported.unwrap_or(false),
             front_channel_logout: document.frontchannel_logout_supported.unwrap_or(false),
         })
@@ -109,6 +112,7 @@ struct Document {
     authorization_response_iss_parameter_supported: Option<bool>,
     id_token_signing_alg_values_supported: Option<Vec<String>>,
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    token_endpoint_auth_signing_alg_values_supported: Option<Vec<String>>,
     backchannel_logout_supported: Option<bool>,
     frontchannel_logout_supported: Option<bool>,
 }

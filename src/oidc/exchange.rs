@@ -38,15 +38,17 @@ impl Provider {
         inner.check_attempt(attempt)?;
         let metadata = inner.metadata().await?;
         let metadata = &metadata.value;
-        let client = grant::client(&inner.settings)
-            .set_auth_type(grant::auth_type(inner.settings.client_auth, metadata)?)
-            .set_token_uri(TokenUrl::from_url(metadata.token_endpoint.clone()));
+        let proof = inner.authenticate(metadata)?;
+        let client = proof.client.set_token_uri(TokenUrl::from_url(metadata.token_endpoint.clone()));
         let mut request = client
             .exchange_code(AuthorizationCode::new(code.expose().clone()))
             .set_redirect_uri(Cow::Owned(RedirectUrl::from_url(inner.settings.redirect_uri.clone())))
             .set_pkce_verifier(PkceCodeVerifier::new(attempt.verifier.expose().clone()));
         if let Some(resource) = &inner.settings.resource {
             request = request.add_extra_param("resource", resource.as_str());
+        }
+        for (name, value) in proof.parameters {
+            request = request.add_extra_param(name, value);
         }
         let transport = grant::Transport {
             client: &inner.client,

@@ -1,6 +1,6 @@
-//! Requests to the token endpoint: who we say to be, and what an answer is made of (RFC 6749 sections 2.3, 4.1.3, 5, 6).
+//! Requests to the token endpoint, and what an answer is made of (RFC 6749 sections 4.1.3, 5, 6).
 //!
-//! Never authenticates in two ways at once, never retries (a code or refresh token is good once), and never quotes an answer.
+//! Never retries (a code or refresh token is good once), and never quotes an answer.
 
 use std::fmt;
 use std::pin::Pin;
@@ -8,17 +8,16 @@ use std::time::Duration;
 
 use oauth2::basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse};
 use oauth2::{
-    AccessToken, AsyncHttpClient, AuthType, ClientId, ClientSecret, HttpRequest, HttpResponse, RefreshToken,
-    RequestTokenError, Scope, StandardRevocableToken,
+    AccessToken, AsyncHttpClient, HttpRequest, HttpResponse, RefreshToken, RequestTokenError, Scope,
+    StandardRevocableToken,
 };
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use url::Url;
 
 use super::client::{ProviderClient, Wanted};
-use super::discovery::Metadata;
 use super::error::{Endpoint, Nonsense, ProviderError};
-use super::settings::{ClientAuth, ProviderSettings};
+use super::settings::ProviderSettings;
 use crate::base::Secret;
 
 /// What the token endpoint gave.
@@ -50,26 +49,6 @@ pub(super) type OAuthClient = oauth2::Client<
     StandardRevocableToken,
     BasicRevocationErrorResponse,
 >;
-
-/// Our name and secret; how the secret is sent is chosen by [`auth_type`].
-pub(super) fn client(settings: &ProviderSettings) -> OAuthClient {
-    OAuthClient::new(ClientId::new(settings.client_id.clone()))
-        .set_client_secret(ClientSecret::new(settings.client_secret.expose().clone()))
-}
-
-/// The one authentication method, by configuration and checked against the metadata.
-pub(super) fn auth_type(configured: ClientAuth, metadata: &Metadata) -> Result<AuthType, ProviderError> {
-    // RFC 8414 section 2: silence means `client_secret_basic`. An operator who names a method knows better than silence.
-    let offered =
-        |method| metadata.client_auth_methods.as_ref().is_none_or(|methods| methods.iter().any(|one| one == method));
-    match configured {
-        ClientAuth::Auto | ClientAuth::SecretBasic if offered("client_secret_basic") => Ok(AuthType::BasicAuth),
-        ClientAuth::Auto | ClientAuth::SecretPost if offered("client_secret_post") => Ok(AuthType::RequestBody),
-        ClientAuth::Auto => Err(ProviderError::Unsupported("client_secret_basic or client_secret_post")),
-        ClientAuth::SecretBasic => Err(ProviderError::Unsupported("client_secret_basic, which is configured")),
-        ClientAuth::SecretPost => Err(ProviderError::Unsupported("client_secret_post, which is configured")),
-    }
-}
 
 /// Carries the crate's requests to `url`, the one that has been checked.
 ///

@@ -84,11 +84,13 @@ impl Provider {
             TokenKind::Access => AccessToken::new(token.expose().clone()).into(),
             TokenKind::Refresh => RefreshToken::new(token.expose().clone()).into(),
         };
-        let client = grant::client(&inner.settings)
-            .set_auth_type(grant::auth_type(inner.settings.client_auth, &metadata.value)?)
-            .set_revocation_url(RevocationUrl::from_url(as_https(url)));
-        let request =
+        let proof = inner.authenticate(&metadata.value)?;
+        let client = proof.client.set_revocation_url(RevocationUrl::from_url(as_https(url)));
+        let mut request =
             client.revoke_token(token).map_err(|_| ProviderError::Bug("a revocation URL that is not https"))?;
+        for (name, value) in proof.parameters {
+            request = request.add_extra_param(name, value);
+        }
         let transport =
             grant::Transport { client: &inner.client, endpoint: Endpoint::Revocation, url, wanted: Wanted::Status };
         grant::outcome(Endpoint::Revocation, request.request_async(&transport).await)?;

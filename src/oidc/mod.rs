@@ -3,6 +3,7 @@
 //! Never keeps a session, decides about a request, or lets a code, token or provider's body into an error or a log.
 
 mod attempt;
+mod authenticate;
 mod authorize;
 mod cached;
 mod claims;
@@ -39,7 +40,7 @@ pub use id_token::{Expectations, IdClaims, IdToken, IdTokenError, Nonce, Origina
 pub use logout::{EndSession, TokenKind};
 pub use logout_token::{LogoutToken, LogoutTokenError};
 pub use response::{AuthorizationResponse, Outcome, ResponseError};
-pub use settings::{ClientAuth, LogoutSettings, ProviderSettings, ResponseMode};
+pub use settings::{ClientAuth, ClientCredential, LogoutSettings, ProviderSettings, ResponseMode};
 pub use typed::ClaimError;
 
 use crate::base::{Clock, Random, Timestamp};
@@ -56,6 +57,7 @@ struct Inner {
     /// Where the metadata is.
     discovery: Url,
     client: ProviderClient,
+    clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     metadata: Arc<Cached<Metadata>>,
     keys: Keys,
@@ -84,9 +86,10 @@ impl Provider {
     ) -> Result<Self, ProviderError> {
         let discovery = discovery::document_url(&settings.issuer, settings.allow_http)?;
         let wrong = |what: &str| Err(ProviderError::Settings(what.into()));
-        if settings.client_id.is_empty() || settings.client_secret.expose().is_empty() {
-            return wrong("`client_id` and `client_secret` must not be empty: the gateway is a confidential client");
+        if settings.client_id.is_empty() {
+            return wrong("`client_id` must not be empty");
         }
+        authenticate::check(&settings)?;
         if settings.redirect_uri.scheme() != "https"
             && !(settings.redirect_uri.scheme() == "http"
                 && (settings.allow_http || is_loopback(&settings.redirect_uri)))
@@ -98,8 +101,8 @@ impl Provider {
         }
         let client = ProviderClient::new(&settings)?;
         let metadata = Cached::new(Arc::clone(&clock));
-        let keys = Keys::new(clock);
-        Ok(Self(Arc::new(Inner { settings, discovery, client, random, metadata, keys })))
+        let keys = Keys::new(Arc::clone(&clock));
+        Ok(Self(Arc::new(Inner { settings, discovery, client, clock, random, metadata, keys })))
     }
 
     /// Its configured name.

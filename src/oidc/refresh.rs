@@ -20,13 +20,15 @@ impl Provider {
         let inner = &self.0;
         let metadata = inner.metadata().await?;
         let metadata = &metadata.value;
-        let client = grant::client(&inner.settings)
-            .set_auth_type(grant::auth_type(inner.settings.client_auth, metadata)?)
-            .set_token_uri(TokenUrl::from_url(metadata.token_endpoint.clone()));
+        let proof = inner.authenticate(metadata)?;
+        let client = proof.client.set_token_uri(TokenUrl::from_url(metadata.token_endpoint.clone()));
         let refresh_token = RefreshToken::new(refresh_token.expose().clone());
         let mut request = client.exchange_refresh_token(&refresh_token);
         if let Some(resource) = &inner.settings.resource {
             request = request.add_extra_param("resource", resource.as_str());
+        }
+        for (name, value) in proof.parameters {
+            request = request.add_extra_param(name, value);
         }
         let transport = grant::Transport {
             client: &inner.client,

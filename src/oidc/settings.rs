@@ -8,17 +8,29 @@ use std::time::Duration;
 use url::Url;
 
 use crate::base::Secret;
+use crate::jose::SigningKey;
 
 /// How the gateway authenticates at the token endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum ClientAuth {
-    /// `client_secret_basic`, unless the metadata only offers `client_secret_post`.
+    /// `private_key_jwt` with a key; with a secret `client_secret_basic`, unless the metadata only offers `client_secret_post`.
     #[default]
     Auto,
     /// RFC 6749 section 2.3.1, form-encoded, in the `Authorization` header.
     SecretBasic,
     /// In the form.
     SecretPost,
+    /// An assertion that our key signs (RFC 7523 section 3, OpenID Connect Core section 9).
+    PrivateKeyJwt,
+}
+
+/// What proves to the provider that it is us.
+#[derive(Clone, Debug)]
+pub enum ClientCredential {
+    /// A secret that both know.
+    Secret(Secret<String>),
+    /// One private key, once for each algorithm that it may sign with: the best first, the most widespread last.
+    Key(Arc<[SigningKey]>),
 }
 
 /// How the authorization response comes back.
@@ -63,9 +75,9 @@ pub struct ProviderSettings {
     pub ca: Option<PathBuf>,
     /// Our name there.
     pub client_id: String,
-    /// Our secret there.
-    pub client_secret: Secret<String>,
-    /// How it is sent.
+    /// Our secret or key there.
+    pub credential: ClientCredential,
+    /// How it is used.
     pub client_auth: ClientAuth,
     /// `openid` among them, always.
     pub scopes: Vec<String>,

@@ -14,6 +14,7 @@ use super::names::Name;
 use super::operator::OperatorRecord;
 use super::store::{Member, NewRecord, Record, StoreError};
 use super::token::{SessionKey, SessionToken, Sid};
+use super::watch::Ended;
 use crate::base::Timestamp;
 
 /// Proof that a login's state was burnt, with the sequence's number from before the provider was asked. Revocations with a
@@ -155,6 +156,7 @@ impl Sessions {
         let excess = alive.len().saturating_sub(most as usize);
         for member in alive.iter().take(excess) {
             if let Some(removed) = self.store.delete_session(&member.key).await? {
+                self.watches.ended(&member.key, Ended::Limit);
                 self.forget_removed(&member.key, &removed).await;
                 tracing::info!(key = %member.key, "a session made room for a newer one of its user");
             }

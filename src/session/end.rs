@@ -11,6 +11,7 @@ use super::names::Name;
 use super::operator::OperatorRecord;
 use super::store::{Member, Record, Removed, StoreError, Swap};
 use super::token::{SessionKey, Sid};
+use super::watch::Ended;
 use crate::base::Timestamp;
 
 /// How writing a session's next version ended.
@@ -30,9 +31,9 @@ impl Sessions {
     /// # Errors
     ///
     /// When the store cannot answer: the session may live, and the call may be repeated.
-    pub async fn end(&self, live: &LiveSession, _now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn end(&self, live: &LiveSession, why: Ended) -> Result<bool, StoreError> {
         let there = self.store.delete_session(live.key()).await?.is_some();
-        self.watches.ended(live.key());
+        self.watches.ended(live.key(), why);
         if !there {
             return Ok(false);
         }
@@ -49,7 +50,7 @@ impl Sessions {
         let Some(key) = self.store.follow(&Name::sid(sid)).await? else { return Ok(false) };
         // Without a record it may be one that is being made: its names are not ours to take away.
         let Some(removed) = self.store.delete_session(&key).await? else { return Ok(false) };
-        self.watches.ended(&key);
+        self.watches.ended(&key, Ended::Revoked);
         self.forget_removed(&key, &removed).await;
         Ok(true)
     }

@@ -16,7 +16,7 @@ use super::contract::{Hook, Hooked, ISSUER, Replica, sample_login, sample_meta};
 use super::names::Name;
 use super::store::{Member, NewRecord, Record, SessionStore, StoreError};
 use super::token::SessionKey;
-use super::{Created, LiveSession, Lookup, MemoryStore};
+use super::{Created, Ended, LiveSession, Lookup, MemoryStore};
 use crate::base::Timestamp;
 use crate::testing::{ManualClock, SeededRandom};
 
@@ -324,7 +324,7 @@ async fn names_come_before_the_session_and_go_after_it() {
         let removed = ended.iter().position(|command| *command == "remove_members").unwrap();
         assert!(deleted < removed, "{ended:?}");
     };
-    replica.sessions.end(&live, replica.now()).await.unwrap();
+    replica.sessions.end(&live, Ended::Logout).await.unwrap();
     check(commands(&journal));
     replica.log_in(sample_login("u1")).await;
     commands(&journal);

@@ -49,7 +49,7 @@ pub use self::store::{
     StoredSession, Swap, Unavailable,
 };
 pub use self::token::{SessionKey, SessionToken, Sid};
-pub use self::watch::Watch;
+pub use self::watch::{Ended, Watch};
 
 use self::touch::Touches;
 use self::watch::Watches;

@@ -7,6 +7,7 @@ use futures_util::StreamExt as _;
 use super::Sessions;
 use super::names::{Name, SHARDS};
 use super::store::{Member, StoreError};
+use super::watch::Ended;
 
 impl Sessions {
     /// Ends all sessions of a user, and all logins of theirs that are under way. Answers how many sessions there were.
@@ -73,7 +74,7 @@ impl Sessions {
             let mut ended = futures_util::stream::iter(members.clone())
                 .map(|member: Member| async move {
                     let removed = self.store.delete_session(&member.key).await?;
-                    self.watches.ended(&member.key);
+                    self.watches.ended(&member.key, Ended::Revoked);
                     if let Some(removed) = &removed {
                         self.forget_removed(&member.key, removed).await;
                     }

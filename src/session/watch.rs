@@ -11,19 +11,61 @@ use tokio::sync::watch;
 
 use super::Sessions;
 use super::live::LiveSession;
-use super::load::Lookup;
+use super::load::{Absence, Lookup};
 use super::token::{SessionKey, SessionToken};
 use crate::base::Timestamp;
 
+/// Why a session ended, as far as this process knows: what another replica ended is `Revoked` here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ended {
+    /// The person signed out, or signed in anew.
+    Logout,
+    /// Somebody ended it.
+    Revoked,
+    /// Nobody used it for too long.
+    Idle,
+    /// It reached its end.
+    Expired,
+    /// The provider ended it.
+    Provider,
+    /// A newer session of the same user took its room.
+    Limit,
+}
+
+impl Ended {
+    /// The word that scripts read.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Logout => "logout",
+            Self::Revoked => "revoked",
+            Self::Idle => "idle",
+            Self::Expired => "expired",
+            Self::Provider => "provider",
+            Self::Limit => "limit",
+        }
+    }
+}
+
+impl From<Absence> for Ended {
+    fn from(absence: Absence) -> Self {
+        match absence {
+            Absence::Idle => Self::Idle,
+            Absence::Expired => Self::Expired,
+            Absence::Unknown | Absence::Revoked | Absence::Unreadable => Self::Revoked,
+        }
+    }
+}
+
 /// Tells when a session has ended.
 #[derive(Clone, Debug)]
-pub struct Watch(watch::Receiver<bool>);
+pub struct Watch(watch::Receiver<Option<Ended>>);
 
 impl Watch {
     /// Resolves when the session has ended, or nobody could confirm for too long that it lives.
-    pub async fn ended(mut self) {
+    pub async fn ended(mut self) -> Ended {
         // A sender that is gone without a word can tell nothing any more either.
-        let _ = self.0.wait_for(|ended| *ended).await;
+        self.0.wait_for(Option::is_some).await.ok().and_then(|ended| *ended).unwrap_or(Ended::Revoked)
     }
 }
 
@@ -32,7 +74,7 @@ impl Watch {
 pub(super) struct Watches {
     every: Duration,
     patience: Duration,
-    running: Mutex<HashMap<SessionKey, watch::Sender<bool>>>,
+    running: Mutex<HashMap<SessionKey, watch::Sender<Option<Ended>>>>,
 }
 
 impl Watches {
@@ -42,16 +84,16 @@ impl Watches {
     }
 
     /// This process ended the session.
-    pub(super) fn ended(&self, key: &SessionKey) {
+    pub(super) fn ended(&self, key: &SessionKey, why: Ended) {
         if let Some(running) = self.lock().remove(key) {
-            running.send_replace(true);
+            running.send_replace(Some(why));
         }
     }
 
     /// This process ended every session.
     pub(super) fn all_ended(&self) {
         for (_, running) in self.lock().drain() {
-            running.send_replace(true);
+            running.send_replace(Some(Ended::Revoked));
         }
     }
 
@@ -61,12 +103,12 @@ impl Watches {
     }
 
     /// The receiver, and whether it is the first one: then somebody has to start asking.
-    fn join(&self, key: SessionKey) -> (watch::Receiver<bool>, bool) {
+    fn join(&self, key: SessionKey) -> (watch::Receiver<Option<Ended>>, bool) {
         let mut running = self.lock();
         match running.get(&key) {
             Some(sender) => (sender.subscribe(), false),
             None => {
-                let (sender, receiver) = watch::channel(false);
+                let (sender, receiver) = watch::channel(None);
                 running.insert(key, sender);
                 (receiver, true)
             }
@@ -86,7 +128,7 @@ impl Watches {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SessionKey, watch::Sender<bool>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SessionKey, watch::Sender<Option<Ended>>>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -111,21 +153,21 @@ impl Sessions {
                 return;
             }
             let asked = self.clock.now();
-            if self.is_over(token, &mut confirmed, asked).await {
-                self.watches.ended(key);
+            if let Some(why) = self.is_over(token, &mut confirmed, asked).await {
+                self.watches.ended(key, why);
                 return;
             }
         }
     }
 
-    async fn is_over(&self, token: &SessionToken, confirmed: &mut Timestamp, asked: Timestamp) -> bool {
+    async fn is_over(&self, token: &SessionToken, confirmed: &mut Timestamp, asked: Timestamp) -> Option<Ended> {
         match self.load(token, asked).await {
             Ok(Lookup::Found(_)) => {
                 *confirmed = asked;
-                false
+                None
             }
-            Ok(Lookup::Absent(_)) => true,
-            Err(_) => asked.since(*confirmed) > self.watches.patience,
+            Ok(Lookup::Absent(absence)) => Some(absence.into()),
+            Err(_) => (asked.since(*confirmed) > self.watches.patience).then_some(Ended::Revoked),
         }
     }
 }

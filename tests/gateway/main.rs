@@ -17,6 +17,7 @@
 mod support;
 
 mod login;
+mod logout;
 mod sessions;
 mod tokens;
 

@@ -159,7 +159,7 @@ function build() {
   });
   provider.on('server_error', (ctx, error) => console.error('server_error', error));
   for (const event of ['authorization.error', 'grant.error', 'revocation.error', 'end_session.error', 'backchannel.error']) {
-    provider.on(event, (ctx, error) => console.error(event, error.message, error.error_description ?? ''));
+    provider.on(event, (ctx, error) => console.error(event, error.message, error.error_description ?? '', error.error_detail ?? ''));
   }
   const protocol = provider.callback();
   handle = (req, res) => {

@@ -1,8 +1,11 @@
 //! Signing in, with every algorithm that the provider has.
 
-use serde_json::json;
+use http::Method;
+use serde_json::{Value, json};
+use vestibule::jose::SigningKey;
 
 use crate::support::gateway::assert_holds_none;
+use crate::support::{Ask, Site};
 use crate::world::World;
 
 /// People sign in, whatever the provider signs with; the application and scripts learn who they are.
@@ -25,6 +28,30 @@ async fn people_sign_in_with_every_algorithm() {
         assert_eq!((&info["sub"], &info["email"]), (&json!("alice"), &json!("alice@example.test")), "{algorithm}");
         assert_eq!(world.sessions(), 1);
         assert_holds_none("what the browser got", &browser.received(), &world.gateway.secrets());
+    }
+}
+
+/// CLI-02: a provider that knows our public key alone takes our assertions, by each kind of key and either form of file: for codes, for
+/// refresh tokens, and with them the session goes on.
+#[tokio::test]
+async fn a_client_with_a_key_signs_people_in() {
+    let samples: Value = serde_json::from_str(include_str!("../../src/jose/sample_keys.json")).unwrap();
+    for (kind, form) in [("P-256", "jwk"), ("RSA", "pem"), ("Ed25519", "jwk")] {
+        let mut key = samples[kind]["jwk"].clone();
+        key["kid"] = json!("portal-2026");
+        let file = if form == "jwk" { key.to_string() } else { samples[kind]["pem"].as_str().unwrap().to_owned() };
+        if form == "pem" {
+            let private = SigningKey::of_every_algorithm(file.as_bytes()).unwrap();
+            key["kid"] = json!(private[0].kid());
+        }
+        key.as_object_mut().unwrap().retain(|name, _| ["kty", "crv", "x", "y", "n", "e", "kid"].contains(&&**name));
+        let world = World::with_key(key, &file).await;
+        let browser = world.gateway.browser();
+        world.land(&browser, "/", "alice").await;
+        let refresh = Ask::fetch(Method::POST, world.gateway.url("/oauth2/session/refresh"));
+        let session = browser.ask(refresh).await.expect_status(200).json();
+        assert_eq!(session["sub"], "alice", "{kind}");
+        assert_holds_none("what the gateway logs", world.gateway.logs().as_bytes(), &world.gateway.secrets());
     }
 }
 

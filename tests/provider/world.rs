@@ -23,10 +23,28 @@ impl World {
 
     /// With options of the provider's, and what is written in addition about it in the configuration.
     pub(crate) async fn with(options: Value, provider: &str) -> Self {
-        let (op, echo, redis) = (NodeOp::start_with(options).await, Echo::start().await, Redis::start().await);
+        let op = NodeOp::start_with(options).await;
         let config = ConfigBuilder::new()
             .provider_at("corp", op.issuer(), &op.client_id, &op.client_secret)
-            .with(&format!("[providers.corp]\n{provider}"))
+            .with(&format!("[providers.corp]\n{provider}"));
+        Self::of(op, config).await
+    }
+
+    /// As a client that is registered with the public half of a key; `file` holds the private one.
+    pub(crate) async fn with_key(public: Value, file: &str) -> Self {
+        let client = json!({"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [public]}});
+        let op = NodeOp::start_with(json!({ "client": client })).await;
+        let config = ConfigBuilder::new().file("client.key", file).with(&format!(
+            "[providers.corp]\nissuer = \"{}\"\nclient_id = \"{}\"\nclient_key = {{ file = \"@DIR@/client.key\" }}",
+            op.issuer(),
+            op.client_id
+        ));
+        Self::of(op, config).await
+    }
+
+    async fn of(op: NodeOp, config: ConfigBuilder) -> Self {
+        let (echo, redis) = (Echo::start().await, Redis::start().await);
+        let config = config
             .upstream("app", &echo.url())
             .with("[upstreams.app.identity]\nclaims = [\"email\", \"groups\"]")
             .redis(&redis);

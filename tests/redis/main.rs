@@ -16,6 +16,7 @@ mod support;
 mod world;
 
 mod accounts;
+mod backchannel;
 mod contract;
 mod ends;
 mod keys;
@@ -26,6 +27,7 @@ mod refresh;
 mod refusals;
 mod start;
 mod store;
+mod streams;
 
 #[path = "../support/self_test/store.rs"]
 mod store_self_test;

@@ -7,11 +7,11 @@ use std::time::Duration;
 use url::Url;
 
 use super::{Check, DAY, SECOND, is_loopback};
-use crate::base::Secret;
 use crate::config::document::quoted;
 use crate::config::file::{ClientAuthName, FileConfig, ProviderFile, ProviderLogoutFile, ResponseModeName};
 use crate::identity::RESERVED_CLAIMS;
-use crate::oidc::{ClientAuth, LogoutSettings, PROTOCOL_PARAMETERS, ProviderSettings, ResponseMode};
+use crate::jose::SigningKey;
+use crate::oidc::{ClientAuth, ClientCredential, LogoutSettings, PROTOCOL_PARAMETERS, ProviderSettings, ResponseMode};
 use crate::web::PublicOrigin;
 
 impl Check<'_> {
@@ -42,7 +42,7 @@ impl Check<'_> {
     ) -> Option<ProviderSettings> {
         let issuer = self.issuer(&format!("{key}.issuer"), written.issuer.as_deref(), development);
         let client_id = self.client_id(&format!("{key}.client_id"), written.client_id.as_deref());
-        let client_secret = self.client_secret(&format!("{key}.client_secret"), written);
+        let credential = self.credential(key, written);
         let ca = written.tls.as_ref().and_then(|tls| tls.ca.as_ref()).map(|ca| self.path(ca));
         if let Some(ca) = &ca {
             self.roots(&format!("{key}.tls.ca"), ca);
@@ -69,10 +69,11 @@ impl Check<'_> {
             issuer,
             ca,
             client_id: client_id?,
-            client_secret: client_secret?,
+            credential: credential?,
             client_auth: match written.client_auth {
                 Some(ClientAuthName::SecretBasic) => ClientAuth::SecretBasic,
                 Some(ClientAuthName::SecretPost) => ClientAuth::SecretPost,
+                Some(ClientAuthName::PrivateKeyJwt) => ClientAuth::PrivateKeyJwt,
                 Some(ClientAuthName::Auto) | None => ClientAuth::Auto,
             },
             scopes,
@@ -142,14 +143,51 @@ impl Check<'_> {
         Some(id.to_owned())
     }
 
-    /// CLI-01: never a public client.
-    fn client_secret(&mut self, key: &str, written: &ProviderFile) -> Option<Secret<String>> {
-        match &written.client_secret {
-            Some(source) => self.secret_text(key, source),
-            None => {
+    /// CLI-01, CLI-04: never a public client, and one way to prove which.
+    fn credential(&mut self, key: &str, written: &ProviderFile) -> Option<ClientCredential> {
+        let (secret_key, key_key) = (format!("{key}.client_secret"), format!("{key}.client_key"));
+        if let Some(method) = written.client_auth {
+            let (fits, needed) = match method {
+                ClientAuthName::Auto => (true, ""),
+                ClientAuthName::SecretBasic | ClientAuthName::SecretPost => {
+                    (written.client_key.is_none(), "client_secret")
+                }
+                ClientAuthName::PrivateKeyJwt => (written.client_secret.is_none(), "client_key"),
+            };
+            if !fits && (written.client_secret.is_none() || written.client_key.is_none()) {
+                let what = format!("This way of authentication needs `{needed}`.");
+                self.problem(&format!("{key}.client_auth"), what, "Take it out, or write the credential that fits.");
+            }
+        }
+        match (&written.client_secret, &written.client_key) {
+            (Some(secret), None) => self.secret_text(&secret_key, secret).map(ClientCredential::Secret),
+            (None, Some(source)) => {
+                let file = self.secret(&key_key, source)?;
+                match SigningKey::of_every_algorithm(file.expose()) {
+                    Ok(keys) => Some(ClientCredential::Key(keys.into())),
+                    Err(error) => {
+                        let what = format!("The client's key cannot be used: {error}.");
+                        let fix = "Name a private JWK or a PEM file: EC on P-256 or P-384, Ed25519, or RSA of 2048 bits and more.";
+                        self.problem(&key_key, what, fix);
+                        None
+                    }
+                }
+            }
+            (Some(_), Some(_)) => {
+                let what = "A client proves who it is in one way, and there is a `client_secret` too.";
+                self.problem(&key_key, what, "Take one of them out.");
+                None
+            }
+            (None, None) if written.client_auth == Some(ClientAuthName::PrivateKeyJwt) => {
+                self.missing(&key_key, "Write { file = \"/run/secrets/name.jwk\" }: a private JWK, or a PEM file.");
+                None
+            }
+            // What is written there and not understood has been named before.
+            (None, None) if self.places.is_broken(&key_key) => None,
+            (None, None) => {
                 let fix =
                     "Vestibule is a confidential client. Write { file = \"/run/secrets/name\" } or { env = \"NAME\" }.";
-                self.missing(key, fix);
+                self.missing(&secret_key, fix);
                 None
             }
         }

@@ -21,9 +21,13 @@ pub struct ProviderFile {
     /// **Required.** Vestibule's name at the provider.
     #[schemars(extend("examples" = ["portal"]))]
     pub client_id: Option<String>,
-    /// **Required.** Vestibule's secret at the provider.
+    /// **Required without `client_key`.** Vestibule's secret at the provider.
     pub client_secret: Option<SecretSource>,
-    /// How the secret is sent to the token endpoint: one way per request, checked against the provider's metadata.
+    /// In the place of a secret: the private key whose public half is registered at the provider, as JWK or PEM. EC on P-256 or P-384,
+    /// Ed25519, or RSA of at least 2048 bits. The `kid` of assertions is that of the JWK, or else the key's thumbprint (RFC 7638).
+    #[schemars(extend("examples" = [{"file": "/run/secrets/portal.jwk"}]))]
+    pub client_key: Option<SecretSource>,
+    /// How Vestibule authenticates at the token endpoint: one way per request, checked against the provider's metadata.
     #[schemars(extend("default" = "auto"))]
     pub client_auth: Option<ClientAuthName>,
     /// What is asked for. `openid` always is.
@@ -75,10 +79,10 @@ pub struct ProviderLogoutFile {
     pub return_to: Option<String>,
 }
 
-/// How the client secret is sent.
+/// How the gateway authenticates as a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum ClientAuthName {
-    /// `client_secret_basic`, unless the metadata only offers `client_secret_post`.
+    /// `private_key_jwt` with a key; with a secret `client_secret_basic`, unless the metadata only offers `client_secret_post`.
     #[serde(rename = "auto")]
     Auto,
     /// In the `Authorization` header.
@@ -87,6 +91,9 @@ pub enum ClientAuthName {
     /// In the form.
     #[serde(rename = "client_secret_post")]
     SecretPost,
+    /// By an assertion that `client_key` signs (RFC 7523), addressed to the issuer.
+    #[serde(rename = "private_key_jwt")]
+    PrivateKeyJwt,
 }
 
 /// How the answer to a login comes back.

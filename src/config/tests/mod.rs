@@ -46,6 +46,7 @@ impl TestEnvironment {
         let other = rcgen::KeyPair::generate().unwrap();
         environment.file("/etc/tls/other.key", &other.serialize_pem());
         environment.file("/etc/tls/nonsense.pem", "canary nonsense");
+        environment.file("/run/secrets/portal.jwk", JWK);
         environment
     }
 
@@ -69,6 +70,10 @@ impl Environment for TestEnvironment {
         Secret::new(vec![7; 32])
     }
 }
+
+/// The private key of RFC 7517 appendix A.2, with another name.
+const JWK: &str = r#"{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+    "y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM","d":"870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE","kid":"canary-portal"}"#;
 
 /// Checks `text` as `vestibule.toml`.
 pub(super) fn parse(text: &str) -> Result<Config, Problems> {

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::{TestEnvironment, around, parse};
 use crate::config::Config;
 use crate::config::document;
+use crate::oidc::ClientCredential;
 
 fn complete() -> Config {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/vestibule.toml");
@@ -24,6 +25,23 @@ fn what_is_shown_holds_no_secret() {
     assert!(shown.contains("store = \"rediss://redis:6379/0\""), "{shown}");
     assert!(shown.contains("issuer = \"https://id.example.com/realms/staff\""));
     assert!(shown.contains("logins_per_minute = 120"));
+}
+
+/// CLI-02, OPS-02: a key takes the secret's place, and neither it nor its kind is printed.
+#[test]
+fn a_client_may_have_a_key() {
+    for (method, file) in [("auto", "/run/secrets/portal.jwk"), ("private_key_jwt", "/etc/tls/other.key")] {
+        let written = format!("client_auth = \"{method}\"\nclient_key = {{ file = \"{file}\" }}");
+        let text = around("", "").replace("client_secret = { file = \"/run/secrets/portal\" }", &written);
+        let config = parse(&text).unwrap();
+        let [provider] = config.providers.as_slice() else { panic!("one provider") };
+        let ClientCredential::Key(keys) = &provider.credential else { panic!("a key") };
+        assert_eq!(keys.iter().map(|key| key.algorithm().as_str()).collect::<Vec<_>>(), ["ES256"]);
+        let shown = config.redacted();
+        assert!(shown.contains("client_key = \"[secret]\"") && !shown.contains("client_secret"), "{shown}");
+        assert!(shown.contains(&format!("client_auth = \"{method}\"")) && !shown.contains("canary"), "{shown}");
+        assert!(!format!("{config:?}").contains("870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE"));
+    }
 }
 
 /// With the secrets' places put back, what is printed is a configuration again, and means the same.

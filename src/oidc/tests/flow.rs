@@ -124,7 +124,7 @@ async fn one_way_to_authenticate() {
     ] {
         let bench = Bench::with(|settings| {
             settings.client_auth = configured;
-            settings.client_secret = Secret::new(secret.to_owned());
+            settings.credential = ClientCredential::Secret(Secret::new(secret.to_owned()));
             settings.client_id = "a:b".to_owned();
         })
         .await;

@@ -108,7 +108,7 @@ async fn nothing_secret_is_said() {
 
     let bench = Bench::with(|settings| {
         settings.userinfo = true;
-        settings.client_secret = Secret::new("canary-client-secret".to_owned());
+        settings.credential = ClientCredential::Secret(Secret::new("canary-client-secret".to_owned()));
     })
     .await;
     let attempt = bench.attempt();

@@ -2,6 +2,7 @@
 //!
 //! Never sleeps for time to pass: the clock is a manual one.
 
+mod client_key;
 mod flow;
 mod keys;
 mod limits;
@@ -29,7 +30,7 @@ pub(super) fn settings(issuer: &str) -> ProviderSettings {
         allow_http: issuer.starts_with("http:"),
         ca: None,
         client_id: "portal".to_owned(),
-        client_secret: Secret::new("s3cr3t".to_owned()),
+        credential: ClientCredential::Secret(Secret::new("s3cr3t".to_owned())),
         client_auth: ClientAuth::Auto,
         scopes: vec!["openid".to_owned(), "email".to_owned()],
         response_mode: ResponseMode::Query,

@@ -124,8 +124,10 @@ async fn plain_http_is_refused_outside_development() {
 /// CLI-01: there is no client without credentials.
 #[tokio::test]
 async fn settings_that_cannot_work() {
-    let wrong: [fn(&mut ProviderSettings); 4] = [
-        |settings| settings.client_secret = Secret::default(),
+    let wrong: [fn(&mut ProviderSettings); 6] = [
+        |settings| settings.credential = ClientCredential::Secret(Secret::default()),
+        |settings| settings.credential = ClientCredential::Key(Arc::new([])),
+        |settings| settings.client_auth = ClientAuth::PrivateKeyJwt,
         |settings| settings.client_id.clear(),
         |settings| drop(settings.authorize_params.insert("redirect_uri".to_owned(), "x".to_owned())),
         |settings| settings.ca = Some("/nowhere/ca.pem".into()),

@@ -2,6 +2,7 @@
 //!
 //! Time that callers pass as `now` is the replica's; the store's own stands still here.
 
+use crate::session::Ended;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,9 +30,9 @@ pub async fn a_session_begins_lives_and_ends(store: Store, _: &dyn Passing) {
     assert_eq!(found.session().sid, live.session().sid);
     assert_eq!(found.session().claims, live.session().claims);
     assert_eq!(found.version(), live.version());
-    assert!(two.sessions.end(&found, two.now()).await.unwrap());
+    assert!(two.sessions.end(&found, Ended::Logout).await.unwrap());
     assert_eq!(absence(one.load(&live).await), Some(Absence::Unknown));
-    assert!(!one.sessions.end(&live, one.now()).await.unwrap());
+    assert!(!one.sessions.end(&live, Ended::Logout).await.unwrap());
     assert!(one.sessions.list_user(super::ISSUER, "u1").await.unwrap().is_empty());
 }
 
@@ -106,7 +107,7 @@ pub async fn a_late_write_never_brings_a_session_back(store: Store, _: &dyn Pass
     let (one, two) = (Replica::over(&store), Replica::over(&store));
     let live = one.log_in(sample_login("u1")).await;
     let Lookup::Found(held) = two.load(&live).await else { panic!("not found") };
-    one.sessions.end(&live, one.now()).await.unwrap();
+    one.sessions.end(&live, Ended::Logout).await.unwrap();
     let late = two.sessions.replace(&held, held.session().clone(), two.now()).await.unwrap();
     assert!(matches!(late, Replaced::Gone));
     assert!(!store.touch_session(live.key(), two.now()).await.unwrap());

@@ -2,6 +2,7 @@
 //!
 //! Who is listed or counted is alive: what has ended takes no room and is shown to nobody.
 
+use crate::session::Ended;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +41,7 @@ pub async fn dead_sessions_take_no_room(store: Store, _: &dyn Passing) {
     let idle = replica.log_in(sample_login("u1")).await;
     replica.clock.advance(IDLE);
     let ended = replica.log_in(sample_login("u1")).await;
-    replica.sessions.end(&ended, replica.now()).await.unwrap();
+    replica.sessions.end(&ended, Ended::Logout).await.unwrap();
     replica.clock.advance(Duration::from_secs(1));
     let first = replica.log_in(sample_login("u1")).await;
     replica.clock.advance(Duration::from_secs(1));

@@ -1,11 +1,15 @@
 //! Logins from the first redirect to the landing, and everything that must not become one.
 
 mod attempts;
+mod form_post;
 mod loops;
+mod rate;
 mod refusals;
 mod replacing;
 mod request;
+mod step_up;
 mod targets;
+mod third_party;
 
 use url::Url;
 

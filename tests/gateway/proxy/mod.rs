@@ -1,6 +1,7 @@
 //! What passes between clients and applications, and what does not.
 
 mod caching;
+mod cors;
 mod cross_site;
 mod fields;
 mod heads;

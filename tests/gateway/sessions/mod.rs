@@ -3,9 +3,12 @@
 mod audit;
 mod cookie;
 mod endpoints;
+mod events;
 mod limits;
 mod logout;
 mod logout_provider;
+mod own;
 mod refresh;
 mod secrets;
+mod streams;
 mod upstream;

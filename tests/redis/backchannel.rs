@@ -1,0 +1,79 @@
+//! Logouts by the provider, seen from every replica and in the store.
+
+use crate::support::{Page, sign_in};
+use crate::world::{World, cookies};
+
+async fn send(world: &World, replica: usize, token: &str) -> Page {
+    let url = world.url("/oauth2/logout/backchannel");
+    world.op.send_logout(&world.replicas[replica].browser(), &url, token).await
+}
+
+/// LOGOUT-07: a logout token for a `sub` ends all five sessions of that person on both replicas, and nobody else's.
+#[tokio::test]
+async fn a_person_is_signed_out_everywhere() {
+    let world = World::start().await;
+    let mut hers = Vec::new();
+    for replica in [0, 1, 0, 1, 0] {
+        world.op.script(|script| {
+            script.user("alice").new_sid_each_time();
+        });
+        let browser = world.replicas[replica].browser();
+        sign_in(&browser, &world.replicas, "/").await;
+        let line = cookies(&browser);
+        for replica in [0, 1] {
+            assert_eq!(world.replay(replica, &line).await.status, 200);
+        }
+        hers.push(line);
+    }
+    let last = world.op.last_sid();
+    let bob = cookies(&world.signed_in_as("bob").await);
+    send(&world, 1, &world.op.logout_token(None, Some(&last))).await.expect_status(200);
+    world.refused_everywhere(&hers[4]).await;
+    for line in &hers[..4] {
+        assert_eq!((world.replay(0, line).await.status, world.replay(1, line).await.status), (200, 200));
+    }
+    let token = world.op.logout_token(Some("alice"), None);
+    send(&world, 0, &token).await.expect_status(200);
+    for line in &hers {
+        world.refused_everywhere(line).await;
+    }
+    assert_eq!((world.replay(0, &bob).await.status, world.replay(1, &bob).await.status), (200, 200));
+    // Seen at one replica, it is a replay at the other.
+    let again = cookies(&world.signed_in_as("alice").await);
+    send(&world, 1, &token).await.expect_status(200);
+    assert_eq!((world.replay(0, &again).await.status, world.replay(1, &again).await.status), (200, 200));
+}
+
+/// LOGOUT-14: with the session its record is gone, and no byte of a refresh token was or is in the store.
+#[tokio::test]
+async fn refresh_tokens_go_with_the_record() {
+    let world = World::start().await;
+    let line = cookies(&world.signed_in().await);
+    let (record, token) = (world.records(), world.op.logout_token(Some("alice"), Some(&world.op.last_sid())));
+    assert_eq!(record.len(), 1);
+    crate::support::gateway::assert_holds_none("the store", &world.redis.dump_all(), &world.op.issued_tokens());
+    send(&world, 1, &token).await.expect_status(200);
+    assert_eq!(world.records(), [""; 0]);
+    assert_eq!(world.redis.command(&["EXISTS", &record[0]]), crate::support::redis::Reply::Number(0));
+    crate::support::gateway::assert_holds_none("the store", &world.redis.dump_all(), &world.op.issued_tokens());
+    world.refused_everywhere(&line).await;
+    assert_eq!(world.records(), [""; 0], "nothing brings it back");
+}
+
+/// LOGOUT-13: a frame for a session that is not there leaves nothing in the store, nor does a logout token that does not hold.
+#[tokio::test]
+async fn strangers_write_nothing() {
+    let world = World::start().await;
+    let line = cookies(&world.signed_in().await);
+    let keys = || world.redis.keys().into_iter().collect::<std::collections::BTreeSet<_>>();
+    let before = keys();
+    for n in 0..20 {
+        let query = crate::support::codec::form(&[("iss", world.op.issuer()), ("sid", &format!("guess-{n}"))]);
+        let url = world.url(&format!("/oauth2/logout/frontchannel?{query}"));
+        world.replicas[n % 2].browser().step(url).await.expect_status(200);
+        let token = world.op.logout_token(Some("alice"), None);
+        send(&world, n % 2, &token[..token.len() - 6]).await.expect_status(400);
+    }
+    assert_eq!(keys(), before);
+    assert_eq!(world.replay(1, &line).await.status, 200);
+}
