@@ -54,7 +54,7 @@ impl NodeOp {
         let mut command = Command::new("node");
         command.current_dir(&folder).arg("op.mjs").arg(options.to_string()).env_remove("NODE_OPTIONS");
         let mut process = Process::spawn("oidc-provider", &mut command);
-        let ready = process.line(Duration::from_secs(30), |line| (line == "ready").then_some(())).await;
+        let ready = process.line(Duration::from_secs(120), |line| (line == "ready").then_some(())).await;
         ready.unwrap_or_else(|why| panic!("{why}"));
         let output = process.stdout();
         let said = |what: &str| output.lines().find_map(|line| line.strip_prefix(what)).unwrap_or_default().to_owned();

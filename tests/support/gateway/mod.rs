@@ -26,7 +26,7 @@ use super::client::{Ask, Browser, Page};
 use super::process::{Process, Signal};
 use super::wait::free_port;
 
-const START: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_secs(60);
 
 /// Something with a public URL: a gateway, or several behind one address.
 pub trait Site {

@@ -45,12 +45,12 @@ impl Server {
     }
 
     fn wait(&self) {
-        let until = Instant::now() + Duration::from_secs(10);
+        let until = Instant::now() + Duration::from_secs(60);
         while Instant::now() < until {
             if self.cli(&["PING"]).contains("PONG") || self.cli(&["PING"]).contains("NOAUTH") {
                 return;
             }
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(20));
         }
         panic!("redis-server did not start");
     }
