@@ -34,6 +34,7 @@ pub const NOT_YET: &[NotYet] = &[
     not_yet("listeners[].proxy_protocol", When::Not(&["false"]), "the PROXY protocol"),
     not_yet("session.store", When::Begins(&["redis-sentinel:", "rediss-sentinel:"]), "Redis Sentinel"),
     not_yet("session.store", When::Begins(&["redis-cluster:", "rediss-cluster:"]), "Redis Cluster"),
+    not_yet("session.near_cache.sessions", When::Not(&["100000"]), "the near cache, whose size this is"),
     not_yet("session.near_cache.replicas", When::Not(&["0"]), "heartbeats that wait for Redis replicas"),
     not_yet("providers.*.client_certificate", When::Always, "client authentication by certificate"),
     not_yet(

@@ -34,7 +34,11 @@ pub fn check_filter(filter: &str) -> Result<(), LogError> {
 ///
 /// When the filter is not understood, or logging was started before.
 pub fn start(settings: &TelemetrySettings, override_filter: Option<&str>) -> Result<(), LogError> {
-    let filter = EnvFilter::builder().parse(override_filter.unwrap_or(&settings.log))?;
+    let mut filter = EnvFilter::builder().parse(override_filter.unwrap_or(&settings.log))?;
+    if !settings.access_log {
+        // The more specific directive wins, whatever level the filter is at.
+        filter = filter.add_directive("vestibule::access=off".parse()?);
+    }
     let terminal = std::io::stderr().is_terminal();
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let pretty = match settings.format {

@@ -117,3 +117,15 @@ async fn sign_in(world: &World, browser: &Browser) -> String {
     assert!(browser.cookie(SESSION).is_some());
     browser.fetch(world.url("/oauth2/session")).await.expect_status(200).json()["sid"].as_str().unwrap().to_owned()
 }
+
+/// `telemetry.access_log` decides whether requests are written down; audit events are written either way.
+#[tokio::test]
+async fn access_lines_can_be_switched_off() {
+    for written in [true, false] {
+        let world = World::with(|config| config.with(&format!("telemetry.access_log = {written}"))).await;
+        world.signed_in().await.fetch(world.url("/oauth2/session")).await.expect_status(200);
+        world.gateway.audit_event("login_succeeded").await;
+        let lines = world.gateway.output().contains("vestibule::access");
+        assert_eq!(lines, written);
+    }
+}
