@@ -19,6 +19,13 @@ pub enum Mode {
     Pass,
     /// They pass late: each piece waits so long.
     Delay(Duration),
+    /// They pass late, each piece by a time of its own: see [`drawn`].
+    Jitter {
+        /// What the times are drawn from.
+        seed: u64,
+        /// The longest.
+        most: Duration,
+    },
     /// They are swallowed both ways while connections stay open; new connections are accepted and say nothing.
     Blackhole,
     /// Only what the server says is swallowed: requests still take effect.
@@ -67,7 +74,7 @@ impl FaultProxy {
                     if known.is_empty() { None } else { Some(known[n % known.len()]) }
                 };
                 if let Some(target) = target {
-                    connections.spawn(carry(client, target, watched.clone()));
+                    connections.spawn(carry(client, target, n, watched.clone()));
                 }
             }
         });
@@ -99,7 +106,19 @@ impl FaultProxy {
     }
 }
 
-async fn carry(client: TcpStream, target: SocketAddr, mut state: watch::Receiver<State>) {
+/// How long the piece of that number waits under [`Mode::Jitter`]: half of them not at all, the others up to `most`. `way` is
+/// twice the connection's number, and one more for what the server says.
+pub fn drawn(seed: u64, most: Duration, way: usize, piece: usize) -> Duration {
+    // SplitMix64, over all of them.
+    let mut mixed = seed ^ (way as u64).wrapping_mul(0xd134_2543_de82_ef95) ^ (piece as u64) << 20;
+    for factor in [0xbf58_476d_1ce4_e5b9_u64, 0x94d0_49bb_1331_11eb] {
+        mixed = (mixed ^ mixed >> 30).wrapping_add(0x9e37_79b9_7f4a_7c15).wrapping_mul(factor);
+    }
+    mixed ^= mixed >> 31;
+    if mixed & 1 == 0 { Duration::ZERO } else { most * u32::try_from(mixed >> 40 & 0xff).unwrap_or(0) / 255 }
+}
+
+async fn carry(client: TcpStream, target: SocketAddr, number: usize, mut state: watch::Receiver<State>) {
     let _ = client.set_nodelay(true);
     let born = *state.borrow_and_update();
     if born.mode == Mode::Cut {
@@ -116,8 +135,8 @@ async fn carry(client: TcpStream, target: SocketAddr, mut state: watch::Receiver
     let watched = state.clone();
     let both = async {
         tokio::join!(
-            pump(client_read, server_write, watched.clone(), false),
-            pump(server_read, client_write, watched.clone(), true),
+            pump(client_read, server_write, watched.clone(), number * 2),
+            pump(server_read, client_write, watched.clone(), number * 2 + 1),
         );
     };
     tokio::select! {
@@ -131,18 +150,22 @@ async fn pump(
     mut from: tokio::net::tcp::OwnedReadHalf,
     mut to: tokio::net::tcp::OwnedWriteHalf,
     state: watch::Receiver<State>,
-    answers: bool,
+    way: usize,
 ) {
+    let answers = way % 2 == 1;
+    let mut pieces = 0;
     let mut part = vec![0; 16 * 1024];
     while let Ok(n @ 1..) = from.read(&mut part).await {
         let now = state.borrow().mode;
         match now {
             Mode::Pass | Mode::Cut => {}
             Mode::Delay(time) => tokio::time::sleep(time).await,
+            Mode::Jitter { seed, most } => tokio::time::sleep(drawn(seed, most, way, pieces)).await,
             Mode::Blackhole => continue,
             Mode::SwallowAnswers if answers => continue,
             Mode::SwallowAnswers => {}
         }
+        pieces += 1;
         if to.write_all(&part[..n]).await.is_err() {
             break;
         }

@@ -100,6 +100,25 @@ impl TestCa {
         Arc::new(config)
     }
 
+    /// What a TLS server of the test needs that refuses every client without a certificate of `clients`.
+    pub fn server_config_for_clients(
+        &self,
+        names: &[&str],
+        alpn: &[&str],
+        clients: &Self,
+    ) -> Arc<rustls::ServerConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(clients.inner.issuer.der().clone()).unwrap();
+        let verifier = rustls::server::WebPkiClientVerifier::builder(Arc::new(roots)).build().unwrap();
+        let (certificate, key) = self.make(names, Flavour::Server);
+        let chain = CertificateDer::pem_slice_iter(certificate.as_bytes()).collect::<Result<Vec<_>, _>>().unwrap();
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+        let builder = rustls::ServerConfig::builder().with_client_cert_verifier(verifier);
+        let mut config = builder.with_single_cert(chain, key).unwrap();
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Arc::new(config)
+    }
+
     /// What a TLS client of the test needs to trust this authority alone.
     pub fn client_config(&self, alpn: &[&str]) -> Arc<rustls::ClientConfig> {
         let mut roots = RootCertStore::empty();

@@ -11,7 +11,10 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::Endpoint;
 use super::keys::Key;
+use super::state::Recorded;
 
+/// How long an answer waits, by the request and whom it is for.
+type Pace = Arc<dyn Fn(&Recorded, &str) -> Duration + Send + Sync>;
 type Change<T> = Arc<dyn Fn(&mut T) + Send + Sync>;
 type Params = Vec<(String, String)>;
 
@@ -50,6 +53,7 @@ pub struct Script {
     pub(super) jwks: Vec<Change<Value>>,
     pub(super) authorize: Vec<Change<Params>>,
     pub(super) delays: BTreeMap<Endpoint, Duration>,
+    pub(super) pace: Option<Pace>,
     pub(super) faults: BTreeMap<Endpoint, (Fault, Option<usize>)>,
     pub(super) headers: BTreeMap<Endpoint, Vec<(String, String)>>,
     pub(super) error: Option<(String, String)>,
@@ -153,6 +157,13 @@ impl Script {
     /// Waits so long before each answer.
     pub fn delay(&mut self, endpoint: Endpoint, time: Duration) -> &mut Self {
         self.delays.insert(endpoint, time);
+        self
+    }
+
+    /// Asks `pace` how long each answer of the token endpoint waits, once it has been made; it is told the request and the user
+    /// whose code or refresh token came.
+    pub fn pace(&mut self, pace: impl Fn(&Recorded, &str) -> Duration + Send + Sync + 'static) -> &mut Self {
+        self.pace = Some(Arc::new(pace));
         self
     }
 

@@ -90,6 +90,11 @@ async fn answer(
     }
     let mut answer = dispatch(&state, ca.as_ref(), &recorded).await;
     pause(delay).await;
+    let pace = {
+        let state = state.lock().unwrap();
+        state.script.pace.clone().filter(|_| endpoint == Endpoint::Token).zip(state.subject(&recorded))
+    };
+    pause(pace.map(|(pace, subject)| pace(&recorded, &subject))).await;
     match fault {
         Some(Fault::Lose) => return Err(Dropped),
         Some(Fault::Hold(gate)) => gate.wait().await,

@@ -160,6 +160,13 @@ impl State {
         self.clients.iter().find(|client| client.id == id)
     }
 
+    /// Whose code or refresh token a request shows.
+    pub(super) fn subject(&self, request: &Recorded) -> Option<String> {
+        let code = request.param("code").and_then(|code| self.codes.get(code)).map(|code| &code.grant);
+        let token = request.param("refresh_token").and_then(|token| self.refresh.get(token)).map(|token| &token.grant);
+        code.or(token).map(|grant| grant.sub.clone())
+    }
+
     pub(super) fn is_alive(&self, token: &str) -> bool {
         let grant = match (self.access.get(token), self.refresh.get(token)) {
             (Some(access), _) if access.until > Instant::now() => &access.grant,

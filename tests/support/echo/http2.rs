@@ -14,27 +14,34 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::AsyncWriteExt;
 
 use super::{Seen, State};
 use crate::support::client::Io;
 use crate::support::codec;
 
 pub(super) async fn serve(state: Arc<State>, io: Box<dyn Io>, number: usize) {
+    let websockets = state.websockets.load(std::sync::atomic::Ordering::SeqCst);
     let nth = std::sync::atomic::AtomicUsize::new(0);
     let service = service_fn(|request: Request<Incoming>| {
         let nth = nth.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1;
         answer(Arc::clone(&state), request, number, nth)
     });
-    let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+    let mut server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+    if websockets {
+        server.enable_connect_protocol();
+    }
     let _ = server.serve_connection(TokioIo::new(io), service).await;
 }
 
 async fn answer(
     state: Arc<State>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     connection: usize,
     nth: usize,
 ) -> Result<Response<BoxBody<Bytes, hyper::Error>>, Infallible> {
+    let tunnel = request.extensions().get::<hyper::ext::Protocol>().is_some_and(|it| it.as_str() == "websocket");
+    let upgraded = hyper::upgrade::on(&mut request);
     let (head, body) = request.into_parts();
     let fields = |headers: &HeaderMap| -> Vec<(String, String)> {
         headers.iter().map(|(name, value)| (name.to_string(), codec::latin1(value.as_bytes()))).collect()
@@ -57,6 +64,20 @@ async fn answer(
         all.push(seen.clone());
         all.len() - 1
     };
+    if tunnel {
+        tokio::spawn(async move {
+            let Ok(io) = upgraded.await else { return };
+            let mut io = TokioIo::new(io);
+            while let Some(frame) = super::Frame::read(&mut io).await {
+                let over = frame.opcode == 8 || io.write_all(&frame.encode(false)).await.is_err();
+                state.frames.lock().unwrap().push(frame);
+                if over {
+                    return;
+                }
+            }
+        });
+        return Ok(Response::new(Full::default().map_err(|never| match never {}).boxed()));
+    }
     let grpc = head.headers.get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
     if grpc {
         let echoed = Echoed { body, state, index, ended: false };

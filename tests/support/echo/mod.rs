@@ -12,7 +12,7 @@ mod seen;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -58,6 +58,7 @@ struct State {
     connections: AtomicUsize,
     open: AtomicUsize,
     aborted: AtomicUsize,
+    websockets: AtomicBool,
 }
 
 impl Echo {
@@ -69,6 +70,12 @@ impl Echo {
     /// HTTP/1.1 over TLS for these names.
     pub async fn start_tls(ca: &TestCa, names: &[&str]) -> Self {
         Self::start_tls_flavour(ca, names, Flavour::Server).await
+    }
+
+    /// The same for those clients alone that have a certificate of `clients`.
+    pub async fn start_mtls(ca: &TestCa, names: &[&str], clients: &TestCa, alpn: &str) -> Self {
+        let acceptor = TlsAcceptor::from(ca.server_config_for_clients(names, &[alpn], clients));
+        Self::listen("https", Some(acceptor), alpn == "h2").await
     }
 
     /// The same with a certificate that is wrong in some way.
@@ -186,6 +193,11 @@ impl Echo {
     /// Answers every request for exactly that target with exactly these bytes; the connection stays open.
     pub fn answer_raw(&self, target: &str, bytes: impl Into<Vec<u8>>) {
         self.state.canned.lock().unwrap().insert(target.to_owned(), bytes.into());
+    }
+
+    /// Announces on HTTP/2 connections from now on that it takes WebSockets over them (RFC 8441).
+    pub fn announce_websockets(&self) {
+        self.state.websockets.store(true, Ordering::SeqCst);
     }
 
     /// When kept-alive connections are closed.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::codec::{self, b64, sha256};
 use crate::support::echo::Closing;
-use crate::support::fault_proxy::Mode;
+use crate::support::fault_proxy::{Mode, drawn};
 use crate::support::h2::{H2, H2Outcome, H2Raw};
 use crate::support::websocket::{Frame, WebSocket};
 use crate::support::{Answer, Ask, Browser, ConfigBuilder, Echo, FaultProxy, Raw, Seen};
@@ -216,6 +216,26 @@ async fn the_proxy_breaks_and_heals() {
     late.send(get).await;
     proxy.set(Mode::Pass);
     assert_eq!(late.answer().await.unwrap().status, 200);
+    let (seed, most) = (7, Duration::from_millis(20));
+    let waits = |way, piece| drawn(seed, most, way, piece);
+    proxy.set(Mode::Jitter { seed, most });
+    let connection = proxy.accepted();
+    let mut slow = Raw::connect(proxy.address).await;
+    let (begun, mut least) = (std::time::Instant::now(), Duration::ZERO);
+    for piece in 0..10 {
+        slow.send(get).await;
+        assert_eq!(slow.answer().await.unwrap().status, 200);
+        least += waits(connection * 2, piece);
+    }
+    assert!(least > Duration::ZERO && begun.elapsed() >= least, "{least:?}");
+    let drawn: Vec<Duration> = (0..200).map(|piece| waits(0, piece)).collect();
+    assert!(
+        drawn.contains(&Duration::ZERO)
+            && drawn.iter().any(|wait| *wait > most / 2)
+            && drawn.iter().max() <= Some(&most)
+    );
+    assert!((0..200).any(|piece| waits(1, piece) != waits(0, piece)), "each way has its own");
+    proxy.set(Mode::Pass);
     proxy.cut_once();
     assert!(raw.closes_within(Duration::from_secs(5)).await);
     browser.fetch("http://127.0.0.1:1/").await.expect_status(200);

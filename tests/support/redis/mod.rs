@@ -10,10 +10,16 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::codec::random_name;
-use super::process::{Process, Signal};
-use super::tls::TestCa;
-use super::wait::{eventually, free_port};
+use crate::support::codec::random_name;
+use crate::support::process::{Process, Signal};
+use crate::support::tls::TestCa;
+use crate::support::wait::{eventually, free_port};
+
+pub mod cluster;
+pub mod sentinel;
+
+pub use cluster::Cluster;
+pub use sentinel::Sentinel;
 
 /// What Redis answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +64,8 @@ pub struct Setup {
     user: Option<(String, String, String)>,
     tls: Option<TestCa>,
     lines: Vec<String>,
+    control: Option<String>,
+    sentinel: bool,
 }
 
 impl Setup {
@@ -88,11 +96,21 @@ impl Setup {
         self.line(&format!("replicaof 127.0.0.1 {}", primary.port))
     }
 
+    /// One of several that replicate from each other, accounts or not, and soon notice that one is gone.
+    #[must_use]
+    fn peer(mut self, control: &str) -> Self {
+        if self.user.is_some() {
+            self = self.line("masteruser support").line(&format!("masterauth {control}"));
+        }
+        self.control = Some(control.to_owned());
+        self.line("repl-diskless-sync-delay 0").line("repl-ping-replica-period 1")
+    }
+
     /// Starts it.
     pub async fn start(self) -> Redis {
         let dir = TempDir::new().unwrap();
         let (port, tls_port) = (free_port(), free_port());
-        let control = random_name("support-");
+        let control = self.control.unwrap_or_else(|| random_name("support-"));
         let mut text = format!(
             "bind 127.0.0.1\nport {port}\ndir {dir}\nunixsocket {dir}/redis.sock\nsave \"\"\nappendonly no\n\
              rdbcompression no\nloglevel notice\n",
@@ -116,8 +134,9 @@ impl Setup {
             text.push('\n');
         }
         std::fs::write(dir.path().join("redis.conf"), text).unwrap();
-        let process = spawn(&dir);
-        let mut redis = Redis { process, dir, port, tls_port, user: self.user, control, tls: self.tls.is_some() };
+        let (sentinel, tls) = (self.sentinel, self.tls.is_some());
+        let process = spawn(&dir, sentinel);
+        let mut redis = Redis { process, dir, port, tls_port, user: self.user, control, tls, sentinel };
         redis.ready().await;
         redis
     }
@@ -132,6 +151,7 @@ pub struct Redis {
     user: Option<(String, String, String)>,
     control: String,
     tls: bool,
+    sentinel: bool,
 }
 
 impl Redis {
@@ -211,7 +231,7 @@ impl Redis {
         if self.process.has_ended().is_none() {
             self.kill().await;
         }
-        self.process = spawn(&self.dir);
+        self.process = spawn(&self.dir, self.sentinel);
         self.ready().await;
     }
 
@@ -323,8 +343,10 @@ impl Redis {
     }
 }
 
-fn spawn(dir: &TempDir) -> Process {
-    Process::spawn("redis-server", Command::new("redis-server").arg(dir.path().join("redis.conf")))
+fn spawn(dir: &TempDir, sentinel: bool) -> Process {
+    let mut command = Command::new("redis-server");
+    command.arg(dir.path().join("redis.conf")).args(sentinel.then_some("--sentinel"));
+    Process::spawn("redis-server", &mut command)
 }
 
 /// RESP2, as much as is needed here.
