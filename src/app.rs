@@ -14,7 +14,7 @@ use crate::access::{Access, Refresher};
 use crate::admin::Admin;
 use crate::base::{Clock, Random, Secret};
 use crate::config::Config;
-use crate::endpoints::{Endpoints, LoginRate};
+use crate::endpoints::{Endpoints, Rate};
 use crate::gateway::{Front, Gateway, ToHttps};
 use crate::identity::{Identity, IdentityError, KeySource, KeyVault, VaultError};
 use crate::oidc::{Provider, ProviderError};
@@ -135,7 +135,7 @@ impl App {
                 network: Arc::clone(&network),
                 cookie: config.cookie.clone(),
                 closing: closing.clone(),
-                login_rate: LoginRate::new(config.limits.logins_per_minute),
+                rate: Rate::new(config.limits.logins_per_minute),
                 metrics: Arc::clone(&metrics),
                 clock: Arc::clone(&clock),
                 random: Arc::clone(&random),

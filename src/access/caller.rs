@@ -48,9 +48,10 @@ pub async fn identify(
             return Ok(Caller::Anonymous { dead_cookie: false });
         }
     };
-    match sessions.load(&token, now).await? {
-        // A cookie copied from one origin to another opens nothing there (SESS-15). The session itself is fine.
-        Lookup::Found(live) if !client.origin.is_origin(&live.session().origin) => {
+    match sessions.find(&token, now).await? {
+        // A cookie copied from one host to another opens nothing there (SESS-15); the session itself is fine. Ports of one host have
+        // no cookies of their own, and so no sessions of their own.
+        Lookup::Found(live) if !client.origin.shares_cookies_with(&live.session().origin) => {
             Ok(Caller::Anonymous { dead_cookie: false })
         }
         Lookup::Found(live) => Ok(Caller::Person(live)),

@@ -7,7 +7,7 @@ use super::{Caller, Credential};
 use crate::base::Timestamp;
 use crate::route::{AccessMode, CrossSite, Route, SignedOut};
 use crate::session::LiveSession;
-use crate::web::{AuthorizationHeader, ClientRequest, Verdict};
+use crate::web::{AuthorizationHeader, ClientRequest, Verdict, cross_site};
 
 /// What becomes of a request.
 #[derive(Debug)]
@@ -153,6 +153,12 @@ fn judge_site(route: &Route, client: &ClientRequest) -> Verdict {
     let mut allowed: &[String] = match &route.cross_site {
         CrossSite::Allow => return Verdict::Allow,
         CrossSite::Refuse => &[],
+        // A browser's handshake cannot carry it; that goes by its `Origin` alone, as everywhere.
+        CrossSite::Header if client.upgrade.is_none() && !client.fetch.is_custom() => {
+            return Verdict::Refuse(cross_site::Reason::NoHeader);
+        }
+        // To send the header from elsewhere takes a preflight, and those are answered by `cors`.
+        CrossSite::Header => &route.cors,
         CrossSite::Origins(origins) => origins,
     };
     // Who may read across origins may send what only reads.
@@ -176,7 +182,7 @@ fn not_enough(route: &Route, client: &ClientRequest, live: &Arc<LiveSession>, no
             navigation: may_be_sent(route, client),
         });
     }
-    route.policy.permits(&live.session().claims).err().map(|missing| Decision::Refuse {
+    route.policy.permits(&session.claims, session.scope.as_deref()).err().map(|missing| Decision::Refuse {
         refusal: Refusal::Claims { claim: missing.claim, route: route.index },
         session: Some(Arc::clone(live)),
     })

@@ -64,7 +64,7 @@ impl Access {
         }
         let caller = identify(credential, &self.sessions, client, now).await?;
         let caller = match caller {
-            Caller::Person(live) => self.still_good(live, now).await?,
+            Caller::Person(live) => self.still_good(live, client, now).await?,
             anonymous @ Caller::Anonymous { .. } => anonymous,
         };
         let decision = decision::decide(route, caller, client, now);
@@ -79,14 +79,19 @@ impl Access {
     }
 
     /// Tokens that are over are renewed first; those that soon will be are renewed behind the request's back.
-    async fn still_good(&self, live: Arc<LiveSession>, now: Timestamp) -> Result<Caller, Undecided> {
+    async fn still_good(
+        &self,
+        live: Arc<LiveSession>,
+        client: &ClientRequest,
+        now: Timestamp,
+    ) -> Result<Caller, Undecided> {
         match self.refresher.due(&live, now) {
             Due::No => Ok(Caller::Person(live)),
             Due::Soon => {
-                self.refresher.refresh_behind(&live);
+                self.refresher.refresh_behind(&live, client);
                 Ok(Caller::Person(live))
             }
-            Due::Now => match self.refresher.refresh(&live).await {
+            Due::Now => match self.refresher.refresh(&live, client).await {
                 Refreshed::Fresh(live) => Ok(Caller::Person(live)),
                 Refreshed::Ended => Ok(Caller::Anonymous { dead_cookie: true }),
                 Refreshed::ProviderAway => Err(Undecided::Provider),

@@ -5,6 +5,7 @@
 //! flight at a time, and a late writer never brings a session back.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +13,12 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::base::{Clock, Random, Secret, SingleFlight, Timestamp};
-use crate::oidc::{IdToken, Original, Provider, TokenAnswer, TokenKind};
+use crate::oidc::{IdToken, Original, Provider, ProviderError, TokenAnswer, TokenKind};
 use crate::session::{Ended, LiveSession, Lookup, Replaced, Session, SessionKey, Sessions, StoreError, Tokens};
 use crate::telemetry::Metrics;
 use crate::telemetry::audit::{self, Event, Record};
 use crate::telemetry::metrics::Word;
+use crate::web::{ClientRequest, RequestId};
 
 /// How long a lease is held at most without being renewed. Longer than any one step, so that only a dead holder loses it.
 const LEASE: Duration = Duration::from_secs(10);
@@ -85,13 +87,17 @@ impl Refresher {
         due(&session.tokens, provider.settings().refresh_ahead, live.key(), now)
     }
 
-    /// Renews the tokens, or waits for whoever is doing so already.
-    pub async fn refresh(self: &Arc<Self>, live: &Arc<LiveSession>) -> Refreshed {
+    /// Renews the tokens for the request that wants them, or waits for whoever is doing so already.
+    pub async fn refresh(self: &Arc<Self>, live: &Arc<LiveSession>, client: &ClientRequest) -> Refreshed {
+        self.refresh_for(live, Asker::of(client)).await
+    }
+
+    async fn refresh_for(self: &Arc<Self>, live: &Arc<LiveSession>, asker: Asker) -> Refreshed {
         let key = *live.key();
         let (refresher, session) = (Arc::clone(self), Arc::clone(live));
         let flight = move || -> Pin<Box<dyn Future<Output = Refreshed> + Send>> {
             Box::pin(async move {
-                let done = refresher.fly(&session).await;
+                let done = refresher.fly(&session, &asker).await;
                 refresher.count(&done);
                 done
             })
@@ -101,12 +107,12 @@ impl Refresher {
     }
 
     /// Starts a refresh that nobody waits for.
-    pub fn refresh_behind(self: &Arc<Self>, live: &Arc<LiveSession>) {
-        let (refresher, live) = (Arc::clone(self), Arc::clone(live));
-        tokio::spawn(async move { refresher.refresh(&live).await });
+    pub fn refresh_behind(self: &Arc<Self>, live: &Arc<LiveSession>, client: &ClientRequest) {
+        let (refresher, live, asker) = (Arc::clone(self), Arc::clone(live), Asker::of(client));
+        tokio::spawn(async move { refresher.refresh_for(&live, asker).await });
     }
 
-    async fn fly(&self, live: &Arc<LiveSession>) -> Refreshed {
+    async fn fly(&self, live: &Arc<LiveSession>, asker: &Asker) -> Refreshed {
         let lease = Lease { name: live.key().to_string(), owner: self.random.token::<16>() };
         match self.acquire(live, &lease).await {
             Ok(Acquired::Ours) => {}
@@ -116,7 +122,7 @@ impl Refresher {
         // A lease that is lost all the same stops nothing: the token is presented already, and what came back has to be stored.
         // The compare-and-set keeps it from overwriting a neighbour's.
         let done = tokio::select! {
-            done = self.under_lease(live) => done,
+            done = self.under_lease(live, asker) => done,
             never = self.keep(&lease) => match never {},
         };
         if let Err(error) = self.sessions.release_lease(&lease.name, &lease.owner).await {
@@ -158,7 +164,7 @@ impl Refresher {
         }
     }
 
-    async fn under_lease(&self, before: &Arc<LiveSession>) -> Refreshed {
+    async fn under_lease(&self, before: &Arc<LiveSession>, asker: &Asker) -> Refreshed {
         // Look again: a neighbour may have been faster than our lease.
         let live = match self.sessions.load(before.token(), self.clock.now()).await {
             Ok(Lookup::Found(live)) => live,
@@ -175,8 +181,8 @@ impl Refresher {
             return Refreshed::Fresh(live);
         };
         match provider.refresh(token).await {
-            Ok(answer) => self.keep_answer(provider, &live, answer).await,
-            Err(error) if error.is_invalid_grant() => self.refused(&live).await,
+            Ok(answer) => self.keep_answer(provider, &live, answer, asker).await,
+            Err(error) if error.is_invalid_grant() => self.refused(&live, asker).await,
             Err(error) => {
                 tracing::warn!(provider = &**provider.name(), sid = session.sid.as_str(), %error, "tokens could not be renewed");
                 Refreshed::ProviderAway
@@ -185,7 +191,13 @@ impl Refresher {
     }
 
     /// The provider gave tokens: first they are stored, then they are judged.
-    async fn keep_answer(&self, provider: &Provider, live: &Arc<LiveSession>, answer: TokenAnswer) -> Refreshed {
+    async fn keep_answer(
+        &self,
+        provider: &Provider,
+        live: &Arc<LiveSession>,
+        answer: TokenAnswer,
+        asker: &Asker,
+    ) -> Refreshed {
         let now = self.clock.now();
         let mut session = live.session().clone();
         session.tokens = Tokens {
@@ -219,12 +231,12 @@ impl Refresher {
         let original = Original { sub: &live.session().subject, auth_time: live.session().auth_time };
         let nonce = live.session().tokens.nonce.as_ref();
         match provider.verify_refreshed(&answer, original, nonce, now).await {
-            Ok(id_token) => self.take_claims(provider, &stored, &answer, id_token).await,
+            Ok(id_token) => self.take_claims(provider, &stored, &answer, id_token, asker).await,
             // Keys that cannot be fetched are the provider's trouble: the old claims stay.
-            Err(error) if error.is_temporary() => Refreshed::Fresh(stored),
+            Err(error) if !error.is_verdict() => unjudged(provider, stored, &error),
             Err(error) => {
                 self.discard(provider, &answer).await;
-                self.end(&stored, &format!("the refreshed ID token does not hold: {error}")).await
+                self.end(&stored, &format!("the refreshed ID token does not hold: {error}"), asker).await
             }
         }
     }
@@ -236,14 +248,15 @@ impl Refresher {
         stored: &Arc<LiveSession>,
         answer: &TokenAnswer,
         id_token: Option<IdToken>,
+        asker: &Asker,
     ) -> Refreshed {
         let before = stored.session();
         let renewed =
             provider.refreshed_claims(id_token.as_ref(), &before.subject, &answer.access_token, &before.claims).await;
         let claims = match renewed {
             Ok(claims) => claims,
-            Err(error) if error.is_temporary() => return Refreshed::Fresh(Arc::clone(stored)),
-            Err(error) => return self.end(stored, &format!("the refreshed claims do not hold: {error}")).await,
+            Err(error) if !error.is_verdict() => return unjudged(provider, Arc::clone(stored), &error),
+            Err(error) => return self.end(stored, &format!("the refreshed claims do not hold: {error}"), asker).await,
         };
         if claims == before.claims && answer.id_token.is_none() {
             return Refreshed::Fresh(Arc::clone(stored));
@@ -279,10 +292,10 @@ impl Refresher {
     }
 
     /// `invalid_grant`: a neighbour may have won; else the provider has ended it.
-    async fn refused(&self, live: &Arc<LiveSession>) -> Refreshed {
+    async fn refused(&self, live: &Arc<LiveSession>, asker: &Asker) -> Refreshed {
         match self.sessions.load(live.token(), self.clock.now()).await {
             Ok(Lookup::Found(found)) if found.version() != live.version() => Refreshed::Fresh(found),
-            Ok(Lookup::Found(found)) => self.end(&found, "the provider no longer takes the refresh token").await,
+            Ok(Lookup::Found(found)) => self.end(&found, "the provider no longer takes the refresh token", asker).await,
             Ok(Lookup::Absent(_)) => Refreshed::Ended,
             Err(error) => Refreshed::StoreAway(error),
         }
@@ -296,7 +309,7 @@ impl Refresher {
         }
     }
 
-    async fn end(&self, live: &LiveSession, reason: &str) -> Refreshed {
+    async fn end(&self, live: &LiveSession, reason: &str, asker: &Asker) -> Refreshed {
         if let Err(error) = self.sessions.end(live, Ended::Provider).await {
             return Refreshed::StoreAway(error);
         }
@@ -304,6 +317,8 @@ impl Refresher {
         audit::write(
             Event::RefreshFailed,
             Record {
+                request_id: Some(&asker.request_id),
+                address: Some(&asker.address),
                 provider: Some(&session.provider),
                 issuer: Some(&session.issuer),
                 subject: Some(&session.subject),
@@ -335,6 +350,25 @@ impl Refresher {
         };
         self.metrics.refreshes.get_or_create(&Word { kind }).inc();
     }
+}
+
+/// The request that made a flight begin; others only wait for it.
+struct Asker {
+    request_id: RequestId,
+    address: IpAddr,
+}
+
+impl Asker {
+    fn of(client: &ClientRequest) -> Self {
+        Self { request_id: client.request_id.clone(), address: client.address }
+    }
+}
+
+/// The new tokens are stored, and what they say cannot be learned now: the session goes on with its old claims.
+fn unjudged(provider: &Provider, stored: Arc<LiveSession>, error: &ProviderError) -> Refreshed {
+    let sid = stored.session().sid.as_str();
+    tracing::warn!(provider = &**provider.name(), sid, %error, "tokens were renewed, claims were not");
+    Refreshed::Fresh(stored)
 }
 
 struct Lease {

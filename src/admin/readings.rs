@@ -1,6 +1,7 @@
 //! What the services count themselves, read when somebody scrapes.
 
 use crate::gateway::Gateway;
+use crate::session::NearCacheMetrics;
 use crate::telemetry::metrics::Reading;
 use crate::upstream::Snapshot;
 
@@ -27,6 +28,7 @@ pub(super) fn of(gateway: &Gateway) -> Vec<Reading> {
         one("identity_token_bytes", "Their weight", false, bytes),
         one("tunnels", "WebSockets under way", false, u64::try_from(gateway.tunnels.open()).unwrap_or(u64::MAX)),
     ];
+    readings.extend(store.near_cache.iter().flat_map(near_cache));
     let columns: [Column; 7] = [
         ("upstream_connects", "Connections made to the upstream", true, |one| one.connects),
         ("upstream_connect_failures", "Connections that could not be made", true, |one| one.connect_failures),
@@ -56,6 +58,24 @@ pub(super) fn of(gateway: &Gateway) -> Vec<Reading> {
         counter: false,
         values: known.collect(),
     });
+    readings
+}
+
+fn near_cache(near: &NearCacheMetrics) -> Vec<Reading> {
+    let sessions = u64::try_from(near.sessions).unwrap_or(u64::MAX);
+    // Before the first confirmation, and since everything was forgotten, there is no age to tell.
+    let age = near.age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+    let mut readings = vec![
+        one("near_cache_hits", "Requests whose session was near", true, near.hits),
+        one("near_cache_misses", "Requests that had to ask the store for their session", true, near.misses),
+        one("near_cache_sessions", "Sessions held near", false, sessions),
+        one("near_cache_bytes", "Their weight", false, near.bytes),
+        one("near_cache_invalidations", "Changes that the store told of", true, near.invalidations),
+        one("near_cache_forgotten", "Times that all was forgotten, as some may have been missed", true, near.forgotten),
+    ];
+    readings.extend(age.map(|age| {
+        one("near_cache_confirmed_age_milliseconds", "How long ago all was known to have been heard", false, age)
+    }));
     readings
 }
 

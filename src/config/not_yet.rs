@@ -34,8 +34,6 @@ pub const NOT_YET: &[NotYet] = &[
     not_yet("listeners[].proxy_protocol", When::Not(&["false"]), "the PROXY protocol"),
     not_yet("session.store", When::Begins(&["redis-sentinel:", "rediss-sentinel:"]), "Redis Sentinel"),
     not_yet("session.store", When::Begins(&["redis-cluster:", "rediss-cluster:"]), "Redis Cluster"),
-    not_yet("session.near_cache.sessions", When::Not(&["100000"]), "the near cache, whose size this is"),
-    not_yet("session.near_cache.replicas", When::Not(&["0"]), "heartbeats that wait for Redis replicas"),
     not_yet("providers.*.client_certificate", When::Always, "client authentication by certificate"),
     not_yet(
         "providers.*.client_auth",
@@ -47,15 +45,13 @@ pub const NOT_YET: &[NotYet] = &[
     not_yet("providers.*.dpop", When::Not(&["false"]), "DPoP"),
     not_yet("upstreams.*.urls", When::Always, "balancing over several addresses"),
     not_yet("upstreams.*.health", When::Always, "health checks"),
-    not_yet("upstreams.*.tls.certificate", When::Always, "a client certificate for an upstream"),
-    not_yet("upstreams.*.tls.key", When::Always, "a client certificate for an upstream"),
     not_yet("upstreams.*.identity.access_token", When::Not(&["none"]), "forwarding or exchanging access tokens"),
     not_yet("routes[].access", When::Is(&["bearer", "session-or-bearer"]), "bearer tokens"),
     not_yet("routes[].when", When::Always, "conditions in CEL"),
     not_yet("bearer", When::Always, "bearer tokens"),
     not_yet("handoff", When::Always, "the handoff to another domain"),
     not_yet("telemetry.traces", When::Always, "traces"),
-    not_yet("telemetry.audit", When::Not(&["[log]"]), "an audit trail of its own"),
+    not_yet("telemetry.audit", When::Not(&["[log]", "[]"]), "an audit trail of its own"),
 ];
 
 /// What the value of `key` (with `*` and `[]`) would ask for, if that is not supported yet.

@@ -148,7 +148,7 @@ impl Config {
         Value::Table(table([
             ("url", Some(url.into())),
             ("host_header", Some(host_header.into())),
-            ("tls", trust(upstream.ca.as_deref())),
+            ("tls", upstream_tls(upstream)),
             ("timeouts", Some(Value::Table(timeouts))),
             ("connections", Some(number(upstream.connections))),
             ("identity", identity.map(upstream_identity)),
@@ -165,6 +165,7 @@ impl Config {
             ("log", Some(text(&self.telemetry.log))),
             ("format", Some(format.into())),
             ("access_log", Some(self.telemetry.access_log.into())),
+            ("audit", Some(list(self.telemetry.audit.then_some("log")))),
         ]))
     }
 }
@@ -183,8 +184,16 @@ fn route(route: &Route) -> Value {
     let cross_site = match &route.cross_site {
         CrossSite::Refuse => text("refuse"),
         CrossSite::Allow => text("allow"),
+        CrossSite::Header => text("header"),
         CrossSite::Origins(origins) => list(origins),
     };
+    let cache = match route.cache {
+        CachePolicy::Private => "private",
+        CachePolicy::NoStore => "no-store",
+        CachePolicy::Upstream => "upstream",
+    };
+    let security_headers =
+        route.security_headers.iter().map(|(name, value)| (name.as_str(), text(value.to_str().unwrap_or_default())));
     let require = route.policy.require.iter().map(|(claim, values)| (claim.as_str(), list(values)));
     Value::Table(table([
         ("host", (route.host != HostPattern::Any).then(|| text(&route.host))),
@@ -201,7 +210,8 @@ fn route(route: &Route) -> Value {
         ("cross_site", Some(cross_site)),
         ("cors", Some(Value::Table(table([("origins", Some(list(&route.cors)))])))),
         ("passive", Some(route.passive.into())),
-        ("cache", Some(text(if route.cache == CachePolicy::Upstream { "upstream" } else { "private" }))),
+        ("cache", Some(cache.into())),
+        ("security_headers", Some(named(security_headers))),
         ("body_bytes", Some(body_bytes(route.body_bytes))),
     ]))
 }
@@ -261,6 +271,16 @@ fn provider(provider: &ProviderSettings) -> Value {
         ("clock_skew", Some(span(provider.clock_skew))),
         ("logout", Some(Value::Table(logout))),
     ]))
+}
+
+fn upstream_tls(upstream: &UpstreamSettings) -> Option<Value> {
+    let own = upstream.client_certificate.as_ref();
+    let written = table([
+        ("ca", upstream.ca.as_ref().map(|ca| text(ca.display()))),
+        ("certificate", own.map(|own| text(own.certificate.display()))),
+        ("key", own.map(|own| text(own.key.display()))),
+    ]);
+    (!written.is_empty()).then_some(Value::Table(written))
 }
 
 fn upstream_identity(identity: &UpstreamIdentitySettings) -> Value {

@@ -48,6 +48,7 @@ token = {{ env = "{ADMIN_TOKEN}" }}
 
 [telemetry]
 log = "warn" # what there is to read is the welcome; RUST_LOG=info shows the rest
+audit = []
 
 [session]
 store = "memory"

@@ -20,7 +20,7 @@ use crate::web::{ClientRequest, CookieSettings, SameSite, set_cookie};
 struct Sealed<A> {
     #[serde(flatten)]
     attempt: A,
-    /// The public origin on which it was begun: it counts on no other.
+    /// The public origin on which it was begun: it counts on no other host.
     #[serde(rename = "o")]
     origin: String,
 }
@@ -34,9 +34,13 @@ const MOST_BYTES: usize = 3 * 1024;
 
 /// The cookie's name: says which attempt it is without showing the state.
 fn name(settings: &CookieSettings, state: &str) -> String {
+    format!("{}-login-{}", settings.name, short(state))
+}
+
+/// A state's short name, which does not show it.
+pub(super) fn short(state: &str) -> String {
     let digest = digest::digest(&digest::SHA256, state.as_bytes());
-    let short = digest.as_ref().get(..12).unwrap_or_default();
-    format!("{}-login-{}", settings.name, URL_SAFE_NO_PAD.encode(short))
+    URL_SAFE_NO_PAD.encode(digest.as_ref().get(..12).unwrap_or_default())
 }
 
 /// The `Set-Cookie` lines that remember `attempt` and let the oldest go where there are too many.
@@ -73,6 +77,8 @@ fn evict(client: &ClientRequest, settings: &CookieSettings, ring: &Ring, bytes: 
             (created, name, name.len() + value.len())
         })
         .collect();
+    // Browsers send the older first (RFC 6265 section 5.4), which tells apart those of one millisecond.
+    pending.reverse();
     pending.sort_by_key(|one| std::cmp::Reverse(one.0));
     let mut room = MOST_BYTES.saturating_sub(bytes);
     let mut kept = 0;
@@ -101,7 +107,7 @@ pub(super) fn recall(
     let Sealed { attempt, origin } = open(ring, &name, client.cookies.ours(&name)?)?;
     let mine = attempt.state.expose().as_bytes();
     let mine = aws_lc_rs::constant_time::verify_slices_are_equal(mine, state.as_bytes()).is_ok();
-    (mine && now.since(attempt.created) <= LIFETIME && client.origin.is_origin(&origin)).then_some(attempt)
+    (mine && now.since(attempt.created) <= LIFETIME && client.origin.shares_cookies_with(&origin)).then_some(attempt)
 }
 
 fn open(ring: &Ring, name: &str, value: &str) -> Option<Sealed<LoginAttempt>> {
@@ -112,4 +118,66 @@ fn open(ring: &Ring, name: &str, value: &str) -> Option<Sealed<LoginAttempt>> {
 /// The line that forgets the attempt with `state`.
 pub(super) fn forget(state: &str, settings: &CookieSettings) -> HeaderValue {
     set_cookie::delete(settings, &name(settings, state))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use http::{Request, Version};
+
+    use super::*;
+    use crate::base::Secret;
+    use crate::testing::SeededRandom;
+    use crate::web::{Connection, Network, NetworkSettings, PublicOrigin, RequestId};
+
+    /// A request that brings these cookies.
+    fn request(cookies: &str, settings: &CookieSettings) -> ClientRequest {
+        let network = Network::new(
+            NetworkSettings {
+                public: vec![Arc::new(PublicOrigin::parse("https://app.example.com").unwrap())],
+                trusted_proxies: Vec::new(),
+                endpoints: "/oauth2".into(),
+                identity_headers: Vec::new(),
+                hsts: None,
+            },
+            settings.clone(),
+        );
+        let request = Request::get("/").version(Version::HTTP_11).header("host", "app.example.com");
+        let (parts, ()) = request.header("cookie", cookies).body(()).unwrap().into_parts();
+        let connection = Connection { peer: Some("192.0.2.1:4711".parse().unwrap()), tls: true };
+        ClientRequest::read(parts, &connection, &network, RequestId::new(&SeededRandom::new(1))).unwrap()
+    }
+
+    /// LOGIN-09: ten minutes, whatever a browser keeps; LOGIN-02: and for this state alone.
+    #[test]
+    fn an_attempt_ends_after_ten_minutes() {
+        let settings = CookieSettings {
+            name: "__Host-vestibule".into(),
+            same_site: SameSite::Lax,
+            partitioned: false,
+            secure: true,
+        };
+        let (ring, random) = (Ring::new(&[Secret::new(vec![1; 32])]).unwrap(), SeededRandom::new(1));
+        let text = |text: &str| Secret::new(text.to_owned());
+        let began = Timestamp::from_unix_seconds(1_767_225_600);
+        let attempt = LoginAttempt {
+            state: text("the state"),
+            nonce: text("nonce"),
+            verifier: text("verifier"),
+            return_to: "/".to_owned(),
+            provider: "corp".into(),
+            issuer: "https://id.example.com".to_owned(),
+            created: began,
+            asked: crate::oidc::Asked::default(),
+        };
+        let lines = remember(&attempt, ResponseMode::Query, &request("", &settings), &settings, &ring, &random);
+        let line = lines.first().unwrap().to_str().unwrap();
+        let browser = request(line.split(';').next().unwrap(), &settings);
+        let recalled = |state: &str, seconds| {
+            recall(state, &browser, &settings, &ring, began + Duration::from_secs(seconds)).is_some()
+        };
+        assert!(recalled("the state", 0) && recalled("the state", 600));
+        assert!(!recalled("the state", 601) && !recalled("another state", 0));
+    }
 }

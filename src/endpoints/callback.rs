@@ -8,14 +8,16 @@ use std::sync::Arc;
 use http::header::SET_COOKIE;
 use http::{Method, Response, StatusCode};
 
-use super::{Denied, Endpoints, Start, attempt, form, login, loop_breaker, store_away};
+use super::form_post::Carried;
+use super::{Counted, Denied, Endpoints, Start, attempt, login, loop_breaker, store_away};
 use crate::access::Caller;
 use crate::base::{Blame, Blamed, Secret, Timestamp};
 use crate::oidc::{Asked, AuthorizationResponse, LoginAttempt, Outcome, Provider, ProviderError};
 use crate::session::{Created, Ended, LiveSession, NewSession, OperatorMeta, StoreError, Tokens};
 use crate::telemetry::audit::{self, Event, Record};
 use crate::telemetry::metrics::Word;
-use crate::web::{Body, ClientRequest, Problem, ReturnTo, set_cookie};
+use crate::web::fetch::Site;
+use crate::web::{Body, ClientRequest, Page, Problem, ReturnTo, SameSite, set_cookie};
 
 /// Why a callback made no session.
 #[derive(Debug, thiserror::Error)]
@@ -48,28 +50,76 @@ enum Failure {
     Store(#[from] StoreError),
 }
 
+impl Failure {
+    /// Whether it may be somebody who tries things out: trouble of the provider or the store is nobody's attempt, and who comes with
+    /// a login that was redeemed already pressed a button twice.
+    fn counts(&self) -> bool {
+        match self {
+            Self::NoAttempt { .. } | Self::Provider { .. } => true,
+            Self::Answer(error) => !error.is_temporary(),
+            Self::Burnt(_) | Self::Revoked | Self::Store(_) => false,
+        }
+    }
+}
+
 impl Endpoints {
     pub(super) async fn callback(&self, client: &ClientRequest, body: Body, now: Timestamp) -> Response<Body> {
-        let parameters: Vec<(String, String)> = if client.method == Method::POST {
-            match form::read(client, body).await {
-                Some(fields) => fields,
-                None => return self.malformed(client),
-            }
-        } else {
-            url::form_urlencoded::parse(client.query().unwrap_or_default().as_bytes()).into_owned().collect()
-        };
-        let response = match AuthorizationResponse::parse(parameters) {
-            Ok(response) => response,
-            Err(error) => {
-                tracing::info!(request_id = %client.request_id, %error, "not an authorization response");
-                return self.malformed(client);
-            }
-        };
+        if let Some(refused) = self.held_back(Counted::FailedCallback, "Too many logins that failed", client, now) {
+            return refused;
+        }
+        if client.method == Method::POST {
+            return self.posted_callback(client, body, now).await;
+        }
+        if self.cookie.same_site == SameSite::Strict && led_here_from_elsewhere(client) {
+            return self.ask_again_from_here(client);
+        }
+        if let Some(Carried { state, response, forget }) = self.carried(client, now) {
+            let mut answer = match response {
+                Some(response) => self.answered(client, response, now).await,
+                None => self.failed(client, no_attempt(&state), &state, now).await,
+            };
+            answer.headers_mut().extend(forget.map(|line| (SET_COOKIE, line)));
+            return answer;
+        }
+        let query = url::form_urlencoded::parse(client.query().unwrap_or_default().as_bytes()).into_owned();
+        match self.authorization_response(client, query) {
+            Some(response) => self.answered(client, response, now).await,
+            None => self.malformed(client, now),
+        }
+    }
+
+    /// The parameters as a response, if they are one.
+    pub(super) fn authorization_response(
+        &self,
+        client: &ClientRequest,
+        parameters: impl IntoIterator<Item = (String, String)>,
+    ) -> Option<AuthorizationResponse> {
+        AuthorizationResponse::parse(parameters)
+            .inspect_err(
+                |error| tracing::info!(request_id = %client.request_id, %error, "not an authorization response"),
+            )
+            .ok()
+    }
+
+    /// From an authorization response to the answer.
+    pub(super) async fn answered(
+        &self,
+        client: &ClientRequest,
+        response: AuthorizationResponse,
+        now: Timestamp,
+    ) -> Response<Body> {
         let state = response.state.clone();
         match self.redeem(client, response, now).await {
             Ok((live, target)) => self.welcome(client, &live, &target, state.expose()),
             Err(failure) => self.failed(client, failure, state.expose(), now).await,
         }
+    }
+
+    /// `SameSite=Strict` cookies only come with what our own pages begin: a page of ours asks for the same address again.
+    fn ask_again_from_here(&self, client: &ClientRequest) -> Response<Body> {
+        let again = format!("{}?{}&{ASKED_AGAIN}", self.own_path("callback"), client.query().unwrap_or_default());
+        let body = maud::html! { p class="actions" { a class="button" href=(again) { "Go on" } } };
+        Page::new(StatusCode::OK, "One moment", body).goes_on_to(&again).answer()
     }
 
     /// The steps from an authorization response to a session.
@@ -80,7 +130,7 @@ impl Endpoints {
         now: Timestamp,
     ) -> Result<(Arc<LiveSession>, ReturnTo), Failure> {
         let state = response.state.expose();
-        let unknown = || Failure::NoAttempt { again: loop_breaker::is_marked(state) };
+        let unknown = || no_attempt(state);
         let attempt = attempt::recall(state, client, &self.cookie, self.sessions.ring(), now).ok_or_else(unknown)?;
         let provider = self.providers.get(&attempt.provider).ok_or_else(unknown)?;
         // Proven when the attempt was sealed; read again all the same, since a reload may have changed our origins.
@@ -140,7 +190,8 @@ impl Endpoints {
             acr: id_token.acr,
             amr: id_token.amr,
             claims,
-            scope: answer.scope,
+            // Silence means that what was asked for was granted (RFC 6749 section 5.1).
+            scope: Some(answer.scope.unwrap_or_else(|| provider.settings().scopes.join(" "))),
             tokens: Tokens {
                 access_token_obtained: now,
                 access_token_expires: now + answer.expires_in,
@@ -169,6 +220,9 @@ impl Endpoints {
     }
 
     async fn failed(&self, client: &ClientRequest, failure: Failure, state: &str, now: Timestamp) -> Response<Body> {
+        if failure.counts() {
+            self.failed_callback(client, now);
+        }
         let mut answer = match &failure {
             Failure::NoAttempt { again } => return self.stale(client, *again, now).await,
             Failure::Burnt(target) => login::land(target),
@@ -256,7 +310,14 @@ impl Endpoints {
             .answer(client.format(), &client.request_id)
     }
 
-    fn malformed(&self, client: &ClientRequest) -> Response<Body> {
+    /// Counts one against the client's address; the next one may be held back.
+    fn failed_callback(&self, client: &ClientRequest, now: Timestamp) {
+        // Nothing left already: requests at the same moment, which were let in before.
+        let _ = self.rate.count(Counted::FailedCallback, client.address, now);
+    }
+
+    pub(super) fn malformed(&self, client: &ClientRequest, now: Timestamp) -> Response<Body> {
+        self.failed_callback(client, now);
         self.metrics.logins.get_or_create(&Word { kind: "malformed" }).inc();
         Problem::new(StatusCode::BAD_REQUEST, "This is not an answer to a login")
             .detail("The address holds no answer of a sign-in service, or one that this site does not accept.")
@@ -264,3 +325,17 @@ impl Endpoints {
             .answer(client.format(), &client.request_id)
     }
 }
+
+fn no_attempt(state: &str) -> Failure {
+    Failure::NoAttempt { again: loop_breaker::is_marked(state) }
+}
+
+/// Whether another site began what led here, and we have not asked again yet. Browsers without Fetch metadata do not say.
+fn led_here_from_elsewhere(client: &ClientRequest) -> bool {
+    let elsewhere = !matches!(client.fetch.site(), None | Some(Site::SameOrigin | Site::None));
+    let again = client.query().unwrap_or_default().split('&').any(|pair| pair == ASKED_AGAIN);
+    elsewhere && client.fetch.is_navigation() && !again
+}
+
+/// Marks the address that our own page asked for.
+const ASKED_AGAIN: &str = "again=1";

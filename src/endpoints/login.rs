@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::header::SET_COOKIE;
 use http::{Response, StatusCode};
 
-use super::{Endpoints, attempt, form, loop_breaker};
+use super::{Counted, Endpoints, attempt, form, loop_breaker, too_many};
 use crate::access::Caller;
 use crate::base::{Blamed, Timestamp};
 use crate::oidc::{Asked, Provider, ProviderError};
@@ -101,12 +101,9 @@ impl Endpoints {
 
     /// Remembers the attempt in the browser and sends it to the provider.
     pub(super) async fn start(&self, client: &ClientRequest, start: Start, now: Timestamp) -> Response<Body> {
-        if let Err(wait) = self.login_rate.start(client.address, now) {
-            self.metrics.limited.get_or_create(&Word { kind: "logins_per_minute" }).inc();
-            return Problem::new(StatusCode::TOO_MANY_REQUESTS, "Too many logins from your network")
-                .detail("Try again in a moment.")
-                .retry_after(wait)
-                .answer(client.format(), &client.request_id);
+        if let Err(wait) = self.rate.count(Counted::Login, client.address, now) {
+            self.metrics.limited.get_or_create(&Word { kind: Counted::Login.as_str() }).inc();
+            return too_many("Too many logins from your network", wait, client);
         }
         if !start.settled && loop_breaker::is_looping(client, &self.cookie) {
             self.metrics.logins.get_or_create(&Word { kind: "looping" }).inc();
@@ -122,7 +119,13 @@ impl Endpoints {
         else {
             return self.choose_provider(client, &start.return_to);
         };
-        let mut attempt = provider.begin(start.return_to.as_str().to_owned(), start.asked, now);
+        // The provider sends everybody back to `public_url`: from there a path alone would lead to that origin's pages.
+        let return_to = if self.network.is_first(&client.origin) {
+            start.return_to
+        } else {
+            start.return_to.written_out(&client.origin)
+        };
+        let mut attempt = provider.begin(return_to.as_str().to_owned(), start.asked, now);
         if start.again {
             attempt.state = loop_breaker::mark(attempt.state.expose()).into();
         }

@@ -3,6 +3,8 @@
 use http::header::SET_COOKIE;
 use http::{Method, Response, StatusCode};
 use serde_json::json;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 use url::Url;
 
 use super::{Endpoints, form, login, loop_breaker};
@@ -19,6 +21,19 @@ const CLEAR_CACHE: http::HeaderValue = http::HeaderValue::from_static("\"cache\"
 
 /// How long the provider may take until it sends the browser back.
 const RETURN_LIFETIME: std::time::Duration = std::time::Duration::from_secs(5 * 60);
+
+/// How long a logout waits to learn whether the provider can be reached. A slow one is not away.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Where a browser goes when its session has ended here.
+enum Onwards {
+    /// It stays: nobody else has to be told.
+    Here,
+    /// To the provider.
+    There(EndSession),
+    /// It stays, and the provider's own session may still be open: nothing answers there.
+    Unreachable,
+}
 
 impl Endpoints {
     /// Ends the session of the cookie. Cross-site requests cannot (LOGOUT-02); anything but a click of one's own gets a page
@@ -43,46 +58,73 @@ impl Endpoints {
             Ok(Caller::Anonymous { .. }) => None,
             Err(denied) => return denied.answer(client),
         };
-        let elsewhere = match &live {
+        let onwards = match &live {
             Some(live) => match self.end(client, live).await {
-                Ok(elsewhere) => elsewhere,
+                Ok(onwards) => onwards,
                 Err(error) => return super::store_away(&error, client),
             },
-            None => None,
+            None => Onwards::Here,
         };
-        self.leave(client, live.as_deref(), target, elsewhere)
+        self.leave(client, live.as_deref(), target, &onwards)
     }
 
     /// Ends it in the store, which is what counts; then asks the provider where to go (LOGOUT-01).
-    async fn end(&self, client: &ClientRequest, live: &LiveSession) -> Result<Option<EndSession>, StoreError> {
+    async fn end(&self, client: &ClientRequest, live: &LiveSession) -> Result<Onwards, StoreError> {
         self.sessions.end(live, Ended::Logout).await?;
         let session = live.session();
         audit::write(Event::Logout, super::about(client, session));
         self.metrics.sessions_ended.get_or_create(&Word { kind: "logout" }).inc();
-        let Some(provider) = self.providers.get(&session.provider) else { return Ok(None) };
-        self.revoke_behind(provider, live);
-        let Ok(signed_out) = Url::parse(&format!("{}{}", client.origin, self.own_path("signed_out"))) else {
-            return Ok(None);
+        let Some(provider) = self.providers.get(&session.provider) else { return Ok(Onwards::Here) };
+        let reachable = self.revoke_behind(provider, live);
+        // The one landing page that has to be registered there.
+        let Some(signed_out) = self
+            .network
+            .first()
+            .and_then(|origin| Url::parse(&format!("{origin}{}", self.own_path("signed_out"))).ok())
+        else {
+            return Ok(Onwards::Here);
         };
         let state = self.random.token::<16>();
         let hint = Some(&session.tokens.id_token).filter(|hint| !hint.expose().is_empty());
-        Ok(provider.end_session(hint, &signed_out, &state).await.unwrap_or_else(|error| {
-            tracing::warn!(request_id = %client.request_id, provider = &**provider.name(), %error, "ended here, not at the provider");
-            None
-        }))
+        // Where nothing is known of the provider yet, it is asked now; a silent one would keep the person for its whole deadline.
+        let Ok(asked) = timeout(PATIENCE, provider.end_session(hint, &signed_out, &state)).await else {
+            tracing::warn!(request_id = %client.request_id, provider = &**provider.name(), "ended here; the provider is silent");
+            return Ok(Onwards::Unreachable);
+        };
+        match asked {
+            Ok(None) => Ok(Onwards::Here),
+            // What is known of the provider may be hours old. A browser that is sent to a dead address sees no word of ours.
+            Ok(Some(end_session)) => {
+                let refused = matches!(timeout(PATIENCE, reachable).await, Ok(Ok(false)));
+                Ok(if refused { Onwards::Unreachable } else { Onwards::There(end_session) })
+            }
+            Err(error) => {
+                tracing::warn!(request_id = %client.request_id, provider = &**provider.name(), %error, "ended here, not at the provider");
+                Ok(Onwards::Unreachable)
+            }
+        }
     }
 
-    /// Takes the session's tokens back at the provider (RFC 7009). Nobody waits for it: the session has ended already.
-    fn revoke_behind(&self, provider: &Provider, live: &LiveSession) {
+    /// Takes the session's tokens back at the provider (RFC 7009). Nothing depends on it: the session has ended already. Tells whether
+    /// the provider could be connected to, as soon as that is known.
+    fn revoke_behind(&self, provider: &Provider, live: &LiveSession) -> oneshot::Receiver<bool> {
         let (provider, tokens) = (provider.clone(), live.session().tokens.clone());
+        let (tell, told) = oneshot::channel();
         tokio::spawn(async move {
+            let mut tell = Some(tell);
             let refresh = tokens.refresh_token.as_ref().map(|token| (token, TokenKind::Refresh));
             for (token, kind) in refresh.into_iter().chain([(&tokens.access_token, TokenKind::Access)]) {
-                if let Err(error) = provider.revoke(token, kind).await {
+                let done = provider.revoke(token, kind).await;
+                if let (Some(tell), false) = (tell.take(), matches!(done, Ok(false))) {
+                    // Nobody may be waiting any more.
+                    let _ = tell.send(!matches!(&done, Err(error) if error.is_unreachable()));
+                }
+                if let Err(error) = done {
                     tracing::warn!(provider = &**provider.name(), %error, "a token was not revoked at the provider");
                 }
             }
         });
+        told
     }
 
     /// Forgets the cookies and says where to go: 303 to a browser, JSON to a script.
@@ -91,23 +133,26 @@ impl Endpoints {
         client: &ClientRequest,
         live: Option<&LiveSession>,
         target: Option<ReturnTo>,
-        elsewhere: Option<EndSession>,
+        onwards: &Onwards,
     ) -> Response<Body> {
         let configured = live
             .and_then(|live| self.providers.get(&live.session().provider))
             .and_then(|provider| provider.settings().logout.return_to.as_deref())
             .and_then(|raw| self.return_to(raw, client));
-        let target = target.or(configured);
+        // Who stays signed in at the provider without knowing is told so by our page, wherever they wanted to go.
+        let target = target.or(configured).filter(|_| !matches!(onwards, Onwards::Unreachable));
         let signed_out = self.own_path("signed_out");
         let here = target.as_ref().map_or(signed_out.as_str(), ReturnTo::as_str);
-        let location = match &elsewhere {
-            Some(EndSession::Redirect(url)) => url.as_str(),
-            Some(EndSession::Post { .. }) | None => here,
+        let location = match onwards {
+            Onwards::There(EndSession::Redirect(url)) => url.as_str(),
+            Onwards::There(EndSession::Post { .. }) | Onwards::Here | Onwards::Unreachable => here,
         };
-        let mut answer = match &elsewhere {
+        let mut answer = match onwards {
             // Too long for a URL: the browser carries it in a form, and a person has to press its button, since our pages
             // have no script.
-            Some(EndSession::Post { action, fields }) if client.fetch.is_navigation() => onwards(action, fields),
+            Onwards::There(EndSession::Post { action, fields }) if client.fetch.is_navigation() => {
+                by_form(action, fields)
+            }
             _ if client.fetch.is_navigation() => redirect_303(location),
             _ => json_answer(StatusCode::OK, &json!({ "location": location })),
         };
@@ -116,7 +161,10 @@ impl Endpoints {
         if let Some(line) = loop_breaker::forget(client, &self.cookie) {
             headers.append(SET_COOKIE, line);
         }
-        if let (Some(_), Some(target)) = (&elsewhere, &target) {
+        if let (Onwards::There(_), Some(target)) = (onwards, &target) {
+            // From the provider one comes back to the first origin.
+            let target =
+                if self.network.is_first(&client.origin) { target.clone() } else { target.written_out(&client.origin) };
             let name = self.return_cookie();
             let value = self.sessions.ring().seal_text(
                 Purpose::LogoutReturn,
@@ -186,7 +234,7 @@ impl Endpoints {
 }
 
 /// The provider's end-session endpoint, by a form that a person sends.
-fn onwards(action: &Url, fields: &[(&'static str, String)]) -> Response<Body> {
+fn by_form(action: &Url, fields: &[(&'static str, String)]) -> Response<Body> {
     Page::new(
         StatusCode::OK,
         "You are signed out here",

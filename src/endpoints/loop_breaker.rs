@@ -1,5 +1,5 @@
-//! Breaks redirect loops (LOGIN-16): when a login succeeds and the session cookie does not come back, trying again for ever
-//! helps nobody.
+//! Breaks redirect loops (LOGIN-16): when a login succeeds and the session cookie does not come back, or the session is never strong
+//! or fresh enough, trying again for ever helps nobody.
 //!
 //! A small cookie of 30 seconds counts logins that came back without a session. It only ever speaks about the browser that
 //! sends it, so it needs no seal. A browser that keeps no cookies at all is caught by the mark in the state of a login that
@@ -58,9 +58,10 @@ pub(super) fn is_marked(state: &str) -> bool {
 pub(super) fn page(client: &ClientRequest, login: String) -> Response<Body> {
     Problem::new(StatusCode::BAD_REQUEST, "Signing in goes round in circles")
         .detail(
-            "The provider signed you in, but your browser did not send our cookie back. Most often cookies are blocked \
-             for this site, the site is opened over http instead of https, or a proxy in between drops the Set-Cookie \
-             header. Allow cookies for this site and try again.",
+            "You came back from the sign-in service, and still this site asks you to sign in. Most often the browser does not send our cookie \
+             back: cookies are blocked for this site, the site is opened over http instead of https, or a proxy in between drops the \
+             Set-Cookie header. Or the page asks for a stronger or more recent sign-in than the sign-in service gives. Allow cookies for \
+             this site and try again; if it stays so, tell whoever runs this site.",
         )
         .login(login)
         .answer(client.format(), &client.request_id)

@@ -18,24 +18,26 @@ use crate::route::Table;
 use crate::session::{LiveSession, Session, Sessions, StoreError};
 use crate::telemetry::Metrics;
 use crate::telemetry::audit::Record;
+use crate::telemetry::metrics::Word;
 use crate::web::{Body, ClientRequest, CookieSettings, Format, Network, Problem, ReturnTo, Verdict, set_cookie};
 
 mod attempt;
 mod callback;
 mod events;
 mod form;
+mod form_post;
 mod jwks;
 mod login;
-mod login_rate;
 mod logout;
 mod loop_breaker;
 mod own_sessions;
 mod provider_logout;
+mod rate;
 mod session;
 mod userinfo;
 
 pub use login::Start;
-pub use login_rate::LoginRate;
+pub use rate::{Counted, Rate};
 
 /// What the endpoints work with.
 #[derive(Debug)]
@@ -54,8 +56,8 @@ pub struct Endpoints {
     pub network: Arc<Network>,
     /// How our cookies are marked.
     pub cookie: CookieSettings,
-    /// How many logins one address may start.
-    pub login_rate: LoginRate,
+    /// How many logins one address may start, and how often it may fail.
+    pub rate: Rate,
     /// Set when the process is going away.
     pub closing: CancellationToken,
     /// What is counted.
@@ -173,6 +175,32 @@ impl Endpoints {
             Ok(Caller::Anonymous { dead_cookie }) => Err(Box::new(self.challenge(client, dead_cookie))),
             Err(denied) => Err(Box::new(denied.answer(client))),
         }
+    }
+
+    /// 429 for an address that has used up its allowance of `what`; `None` counts nothing.
+    fn held_back(
+        &self,
+        what: Counted,
+        title: &'static str,
+        client: &ClientRequest,
+        now: Timestamp,
+    ) -> Option<Response<Body>> {
+        let wait = self.rate.may(what, client.address, now).err()?;
+        self.metrics.limited.get_or_create(&Word { kind: what.as_str() }).inc();
+        Some(too_many(title, wait, client))
+    }
+
+    /// 401: a bearer token that this route does not take; 429 for an address that comes with such all the time.
+    #[must_use]
+    pub fn refuse_bearer(&self, client: &ClientRequest, now: Timestamp) -> Response<Body> {
+        if let Err(wait) = self.rate.count(Counted::FailedBearer, client.address, now) {
+            self.metrics.limited.get_or_create(&Word { kind: Counted::FailedBearer.as_str() }).inc();
+            return too_many("Too many bearer tokens that are not taken", wait, client);
+        }
+        let mut answer = self.challenge(client, false);
+        let wanted = http::HeaderValue::from_static("Bearer error=\"invalid_token\"");
+        answer.headers_mut().insert(http::header::WWW_AUTHENTICATE, wanted);
+        answer
     }
 
     /// 401: sign in first. Sets no cookie; deletes one that opens nothing any more.
@@ -294,6 +322,14 @@ pub fn provider_away(client: &ClientRequest) -> Response<Body> {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Your session cannot be renewed right now")
         .detail("The sign-in service does not answer. You are still signed in. Please try again in a moment.")
         .retry_after(std::time::Duration::from_secs(2))
+        .answer(client.format(), &client.request_id)
+}
+
+/// 429: this address failed too often, or began too many logins.
+fn too_many(title: &'static str, wait: Duration, client: &ClientRequest) -> Response<Body> {
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, title)
+        .detail("Try again in a moment.")
+        .retry_after(wait)
         .answer(client.format(), &client.request_id)
 }
 

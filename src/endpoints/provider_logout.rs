@@ -11,7 +11,7 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::{Endpoints, form};
+use super::{Counted, Endpoints, form};
 use crate::base::Timestamp;
 use crate::oidc::{LogoutToken, Provider};
 use crate::session::StoreError;
@@ -30,6 +30,17 @@ impl Endpoints {
         body: Body,
         now: Timestamp,
     ) -> Response<Body> {
+        if let Some(refused) =
+            self.held_back(Counted::FailedLogoutToken, "Too many logout tokens that do not hold", client, now)
+        {
+            return refused;
+        }
+        // What holds is never counted: a provider may have thousands to sign out at once.
+        let invalid = |description| {
+            // Nothing left already: requests at the same moment, which were let in before.
+            let _ = self.rate.count(Counted::FailedLogoutToken, client.address, now);
+            invalid(description)
+        };
         let Some(fields) = form::read(client, body).await else {
             return invalid("the request is no form");
         };

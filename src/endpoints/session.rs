@@ -33,7 +33,7 @@ impl Endpoints {
                 .detail("The provider gave no refresh token for it. Ask for the scope offline_access, if the provider knows it.")
                 .answer(client.format(), &client.request_id);
         }
-        match self.refresher.refresh(&live).await {
+        match self.refresher.refresh(&live, client).await {
             Refreshed::Fresh(live) => web::json(StatusCode::OK, &session(&live, self.clock.now())),
             Refreshed::Ended => self.challenge(client, true),
             Refreshed::ProviderAway => super::provider_away(client),

@@ -104,8 +104,16 @@ pub(super) async fn forward(
         answer = answer.map(|body| stream::until_ended(body, watch));
     }
     headers::strip_response(answer.headers_mut(), &gateway.cookie);
-    if route.access != AccessMode::Public && route.cache == CachePolicy::Private {
-        caching::make_private(answer.headers_mut(), permit.session().is_some());
+    headers::add_absent(&mut answer, &route.security_headers);
+    let signed_in = permit.session().is_some();
+    match route.cache {
+        CachePolicy::Private if route.access != AccessMode::Public => {
+            caching::make_private(answer.headers_mut(), signed_in);
+        }
+        CachePolicy::NoStore if route.access != AccessMode::Public => {
+            caching::forbid_storing(answer.headers_mut(), signed_in);
+        }
+        _ => {}
     }
     answer
 }
@@ -131,6 +139,7 @@ fn mint(
             acr: session.acr.as_deref(),
             amr: &session.amr,
             claims: &session.claims,
+            scope: session.scope.as_deref(),
             session_expires: session.expires,
             client_id: None,
         },

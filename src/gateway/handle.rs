@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, WWW_AUTHENTICATE};
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::header::CONTENT_LENGTH;
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
@@ -135,13 +135,11 @@ async fn decide(
                 Outcome::Challenged,
                 if bearer { "a bearer token, which this route does not take" } else { "no session" },
             );
-            let mut answer = gateway.endpoints.challenge(&client, dead_cookie);
             if bearer {
-                answer
-                    .headers_mut()
-                    .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
+                gateway.endpoints.refuse_bearer(&client, now)
+            } else {
+                gateway.endpoints.challenge(&client, dead_cookie)
             }
-            answer
         }
         Decision::Refuse { refusal, session } => {
             let sign_out = gateway.endpoints.own_path("logout");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
@@ -109,5 +109,9 @@ impl Service for Front {
         let gateway = self.current.load_full();
         let inside = self.enter(gateway.limits.requests_in_flight);
         handle::handle(&gateway, request, connection, inside.is_some()).await
+    }
+
+    fn hsts(&self) -> Option<HeaderValue> {
+        self.current.load().network.hsts().cloned()
     }
 }

@@ -30,6 +30,9 @@ pub const RESERVED_CLAIMS: [&str; 14] = [
     "kind",
 ];
 
+/// The granted scope (RFC 8693 section 4.2): upstreams get it where they name it, and always the gateway's own word.
+pub const SCOPE: &str = "scope";
+
 /// A person or a machine (RFC 9068 section 5: equal `sub`s must not make them equal).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -63,6 +66,8 @@ pub struct Subject<'a> {
     pub amr: &'a [String],
     /// The session's claims, of which upstreams get what is configured.
     pub claims: &'a Map<String, Value>,
+    /// What was granted to the gateway in their name, which upstreams get as `scope` where it is configured.
+    pub scope: Option<&'a str>,
     /// No token lives longer.
     pub session_expires: Timestamp,
     /// The OAuth client, for machines.
@@ -98,6 +103,8 @@ pub(super) struct Payload<'a> {
     amr: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'a str>,
     #[serde(flatten)]
     configured: BTreeMap<&'a str, &'a Value>,
 }
@@ -117,7 +124,7 @@ impl<'a> Payload<'a> {
             .iter()
             .map(String::as_str)
             // The configuration refuses these names; should one slip through, a token with two meanings must not be signed.
-            .filter(|name| !RESERVED_CLAIMS.contains(name))
+            .filter(|name| !RESERVED_CLAIMS.contains(name) && *name != SCOPE)
             .filter_map(|name| Some((name, subject.claims.get(name)?)))
             .collect();
         Self {
@@ -135,6 +142,7 @@ impl<'a> Payload<'a> {
             acr: subject.acr,
             amr: subject.amr,
             client_id: subject.client_id.filter(|_| subject.kind == Kind::Client),
+            scope: subject.scope.filter(|_| names.iter().any(|name| name == SCOPE)),
             configured,
         }
     }

@@ -13,7 +13,7 @@ use quick_cache::sync::Cache;
 use quick_cache::{Equivalent, Weighter};
 use serde_json::Value;
 
-use super::claims::{Kind, Occasion, Payload, Subject, TYP};
+use super::claims::{Kind, Occasion, Payload, SCOPE, Subject, TYP};
 use super::error::IdentityError;
 use super::headers::header_value;
 use super::settings::{IdentitySettings, TokenHeader, UpstreamIdentitySettings};
@@ -191,6 +191,7 @@ impl Upstream {
         for (name, claim) in &self.headers {
             let value = match claim.as_str() {
                 "sub" => header_value(&Value::from(subject.sub)),
+                SCOPE => subject.scope.map_or(Ok(None), |scope| header_value(&scope.into())),
                 other => subject.claims.get(other).map_or(Ok(None), header_value),
             };
             let value = value.map_err(|why| IdentityError::HeaderValue {

@@ -14,7 +14,7 @@ pub mod vault;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use claims::{Kind, RESERVED_CLAIMS, Subject, TYP};
+pub use claims::{Kind, RESERVED_CLAIMS, SCOPE, Subject, TYP};
 pub use error::IdentityError;
 pub use keys::{Jwks, KeyState, KeyStatus};
 pub use mint::IdentityToken;

@@ -164,6 +164,19 @@ impl ProviderError {
         matches!(self, Self::Unavailable { .. })
     }
 
+    /// Whether nothing listens there at all.
+    #[must_use]
+    pub const fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Unavailable { outage: Outage::Connect(_), .. })
+    }
+
+    /// Whether tokens or claims were had and do not hold, so that nobody may go on with them. Everything else, an answer that
+    /// makes no sense too, is trouble of the provider's, and says nothing about a person.
+    #[must_use]
+    pub const fn is_verdict(&self) -> bool {
+        matches!(self, Self::IdToken(_) | Self::SignedUserinfo(_) | Self::OtherSubject | Self::ClaimsTooLarge)
+    }
+
     /// Whether the provider says that the code or refresh token is no longer good (`invalid_grant`).
     #[must_use]
     pub fn is_invalid_grant(&self) -> bool {

@@ -6,13 +6,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use oauth2::{AuthorizationCode, PkceCodeVerifier, RedirectUrl, TokenUrl};
+use oauth2::{AuthorizationCode, PkceCodeVerifier, RedirectUrl};
 use serde_json::{Map, Value};
 
 use super::attempt::LoginAttempt;
-use super::client::Wanted;
 use super::error::{Endpoint, ProviderError};
-use super::grant::{self, TokenAnswer};
+use super::grant::{self, TokenAnswer, TokenRequest};
 use super::id_token::{Expectations, IdToken, IdTokenError, Nonce, judge};
 use super::response::AuthorizationResponse;
 use super::{Inner, Provider, authorize, claims};
@@ -37,25 +36,13 @@ impl Provider {
         let inner = &self.0;
         inner.check_attempt(attempt)?;
         let metadata = inner.metadata().await?;
-        let metadata = &metadata.value;
-        let proof = inner.authenticate(metadata)?;
-        let client = proof.client.set_token_uri(TokenUrl::from_url(metadata.token_endpoint.clone()));
-        let mut request = client
+        let TokenRequest { client, parameters, transport } = inner.token_request(&metadata.value)?;
+        let request = client
             .exchange_code(AuthorizationCode::new(code.expose().clone()))
             .set_redirect_uri(Cow::Owned(RedirectUrl::from_url(inner.settings.redirect_uri.clone())))
             .set_pkce_verifier(PkceCodeVerifier::new(attempt.verifier.expose().clone()));
-        if let Some(resource) = &inner.settings.resource {
-            request = request.add_extra_param("resource", resource.as_str());
-        }
-        for (name, value) in proof.parameters {
-            request = request.add_extra_param(name, value);
-        }
-        let transport = grant::Transport {
-            client: &inner.client,
-            endpoint: Endpoint::Token,
-            url: &metadata.token_endpoint,
-            wanted: Wanted::Json,
-        };
+        let request =
+            parameters.into_iter().fold(request, |request, (name, value)| request.add_extra_param(name, value));
         grant::outcome(Endpoint::Token, request.request_async(&transport).await)?.accept(&inner.settings)
     }
 
@@ -108,7 +95,7 @@ impl Provider {
     /// endpoint over the old, or the old alone.
     ///
     /// # Errors
-    /// As for [`Self::claims`]. When it is temporary the old claims stay good.
+    /// As for [`Self::claims`]. Unless it is a verdict ([`ProviderError::is_verdict`]) the old claims stay good.
     pub async fn refreshed_claims(
         &self,
         id_token: Option<&IdToken>,

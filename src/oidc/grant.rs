@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use oauth2::basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse};
 use oauth2::{
-    AccessToken, AsyncHttpClient, HttpRequest, HttpResponse, RefreshToken, RequestTokenError, Scope,
-    StandardRevocableToken,
+    AccessToken, AsyncHttpClient, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, RefreshToken,
+    RequestTokenError, Scope, StandardRevocableToken, TokenUrl,
 };
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use url::Url;
 
+use super::Inner;
 use super::client::{ProviderClient, Wanted};
+use super::discovery::Metadata;
 use super::error::{Endpoint, Nonsense, ProviderError};
 use super::settings::ProviderSettings;
 use crate::base::Secret;
@@ -49,6 +51,38 @@ pub(super) type OAuthClient = oauth2::Client<
     StandardRevocableToken,
     BasicRevocationErrorResponse,
 >;
+
+/// A request to the token endpoint, up to what is asked there.
+pub(super) struct TokenRequest<'a> {
+    pub(super) client: oauth2::Client<
+        BasicErrorResponse,
+        TokenFields,
+        BasicTokenIntrospectionResponse,
+        StandardRevocableToken,
+        BasicRevocationErrorResponse,
+        EndpointNotSet,
+        EndpointNotSet,
+        EndpointNotSet,
+        EndpointNotSet,
+        EndpointSet,
+    >,
+    /// What it carries besides: the resource, and what proves that it is us.
+    pub(super) parameters: Vec<(&'static str, String)>,
+    pub(super) transport: Transport<'a>,
+}
+
+impl Inner {
+    pub(super) fn token_request<'a>(&'a self, metadata: &'a Metadata) -> Result<TokenRequest<'a>, ProviderError> {
+        let proof = self.authenticate(metadata)?;
+        let resource = self.settings.resource.clone().map(|resource| ("resource", resource));
+        let url = &metadata.token_endpoint;
+        Ok(TokenRequest {
+            client: proof.client.set_token_uri(TokenUrl::from_url(url.clone())),
+            parameters: resource.into_iter().chain(proof.parameters).collect(),
+            transport: Transport { client: &self.client, endpoint: Endpoint::Token, url, wanted: Wanted::Json },
+        })
+    }
+}
 
 /// Carries the crate's requests to `url`, the one that has been checked.
 ///

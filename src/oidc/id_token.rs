@@ -137,7 +137,11 @@ pub fn judge(token: &Verified<IdClaims>, expected: &Expectations<'_>) -> Result<
     judge_claims(token.claims(), token.header().algorithm, expected)
 }
 
-fn judge_claims(claims: &IdClaims, algorithm: Algorithm, expected: &Expectations<'_>) -> Result<IdToken, IdTokenError> {
+pub(super) fn judge_claims(
+    claims: &IdClaims,
+    algorithm: Algorithm,
+    expected: &Expectations<'_>,
+) -> Result<IdToken, IdTokenError> {
     parties(claims, expected)?;
     times(claims, expected)?;
     nonce(claims, &expected.nonce)?;

@@ -78,7 +78,7 @@ pub enum LogoutTokenError {
     Nobody,
 }
 
-fn judge(
+pub(super) fn judge(
     claims: &Map<String, Value>,
     settings: &ProviderSettings,
     now: Timestamp,

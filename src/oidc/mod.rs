@@ -21,6 +21,8 @@ mod response;
 pub mod settings;
 mod trust;
 mod typed;
+#[cfg(any(test, feature = "testing"))]
+pub mod unasked;
 mod userinfo;
 
 #[cfg(test)]

@@ -2,12 +2,11 @@
 //!
 //! Never decides when, by whom or whether again: leases and sessions live elsewhere.
 
-use oauth2::{RefreshToken, TokenUrl};
+use oauth2::RefreshToken;
 
 use super::Provider;
-use super::client::Wanted;
 use super::error::{Endpoint, ProviderError};
-use super::grant::{self, TokenAnswer};
+use super::grant::{self, TokenAnswer, TokenRequest};
 use super::id_token::{Expectations, IdToken, Nonce, Original};
 use crate::base::{Secret, Timestamp};
 
@@ -19,23 +18,12 @@ impl Provider {
     pub async fn refresh(&self, refresh_token: &Secret<String>) -> Result<TokenAnswer, ProviderError> {
         let inner = &self.0;
         let metadata = inner.metadata().await?;
-        let metadata = &metadata.value;
-        let proof = inner.authenticate(metadata)?;
-        let client = proof.client.set_token_uri(TokenUrl::from_url(metadata.token_endpoint.clone()));
+        let TokenRequest { client, parameters, transport } = inner.token_request(&metadata.value)?;
         let refresh_token = RefreshToken::new(refresh_token.expose().clone());
-        let mut request = client.exchange_refresh_token(&refresh_token);
-        if let Some(resource) = &inner.settings.resource {
-            request = request.add_extra_param("resource", resource.as_str());
-        }
-        for (name, value) in proof.parameters {
-            request = request.add_extra_param(name, value);
-        }
-        let transport = grant::Transport {
-            client: &inner.client,
-            endpoint: Endpoint::Token,
-            url: &metadata.token_endpoint,
-            wanted: Wanted::Json,
-        };
+        let request =
+            parameters.into_iter().fold(client.exchange_refresh_token(&refresh_token), |request, (name, value)| {
+                request.add_extra_param(name, value)
+            });
         grant::outcome(Endpoint::Token, request.request_async(&transport).await)?.accept(&inner.settings)
     }
 
@@ -44,8 +32,8 @@ impl Provider {
     /// `nonce` is the one of the login, if the session still knows it: a refreshed token may only repeat that one.
     ///
     /// # Errors
-    /// [`ProviderError::IdToken`]: it does not hold, and the session must end. [`ProviderError::is_temporary`]: the keys cannot be
-    /// fetched, and the session goes on with its old claims.
+    /// [`ProviderError::is_verdict`]: it does not hold, and the session must end. Anything else: the keys cannot be fetched, and the
+    /// session goes on with its old claims.
     pub async fn verify_refreshed(
         &self,
         answer: &TokenAnswer,

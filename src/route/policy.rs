@@ -22,16 +22,23 @@ pub struct Missing {
 impl Policy {
     /// Whether these claims are good enough.
     ///
+    /// `scope` is what was granted to the gateway in the caller's name: `require.scope` asks for one of its words, whatever a claim of that
+    /// name says.
+    ///
     /// A value is compared exactly, with a string, number or boolean, or with each member of an array. An `email` counts only
     /// when the provider says `email_verified: true`: anybody can claim an address.
     ///
     /// # Errors
     ///
     /// The first claim that is not as it must be.
-    pub fn permits(&self, claims: &Map<String, Value>) -> Result<(), Missing> {
+    pub fn permits(&self, claims: &Map<String, Value>, scope: Option<&str>) -> Result<(), Missing> {
         for (claim, values) in &self.require {
             let trusted = claim != "email" || claims.get("email_verified") == Some(&Value::Bool(true));
-            let matches = claims.get(claim).is_some_and(|found| has_one_of(found, values));
+            let matches = if claim == "scope" {
+                scope.unwrap_or_default().split(' ').any(|word| values.iter().any(|value| value == word))
+            } else {
+                claims.get(claim).is_some_and(|found| has_one_of(found, values))
+            };
             if !(trusted && matches) {
                 return Err(Missing { claim: claim.clone() });
             }
@@ -70,7 +77,24 @@ mod tests {
             .iter()
             .map(|(claim, values)| ((*claim).to_owned(), values.iter().map(|&value| value.to_owned()).collect()))
             .collect();
-        Policy { require }.permits(claims.as_object().unwrap()).is_ok()
+        Policy { require }.permits(claims.as_object().unwrap(), None).is_ok()
+    }
+
+    /// LOGIN-19: the granted scope is asked by its words, and no claim stands in for it.
+    #[test]
+    fn the_granted_scope_counts() {
+        let policy = Policy { require: BTreeMap::from([("scope".to_owned(), vec!["orders:write".to_owned()])]) };
+        let claims = json!({ "scope": "orders:write", "sub": "ada" });
+        for (scope, passes) in [
+            (Some("openid orders:write"), true),
+            (Some("orders:write"), true),
+            (Some("openid orders:writer"), false),
+            (Some("openid"), false),
+            (Some(""), false),
+            (None, false),
+        ] {
+            assert_eq!(policy.permits(claims.as_object().unwrap(), scope).is_ok(), passes, "{scope:?}");
+        }
     }
 
     /// ID-14: all named claims must have one of their values; nothing else is good enough.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
+use http::{HeaderName, HeaderValue, Method};
 
 use super::pattern::{HostPattern, PathPattern};
 use super::policy::Policy;
@@ -49,16 +49,21 @@ pub enum CrossSite {
     Refuse,
     /// Forwarded.
     Allow,
+    /// 403 from other sites but for the origins of `cors`, and 403 from everywhere without the header that a page elsewhere cannot
+    /// send unasked.
+    Header,
     /// Forwarded from these origins (`https://spa.example.com`), 403 from others.
     Origins(Vec<String>),
 }
 
-/// What shared caches are told about signed-in answers.
+/// What caches are told about signed-in answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum CachePolicy {
     /// Never to be stored by a shared cache.
     #[default]
     Private,
+    /// Never to be stored by anybody, the browser included.
+    NoStore,
     /// The upstream's own `Cache-Control` stands.
     Upstream,
 }
@@ -94,8 +99,10 @@ pub struct Route {
     pub cors: Vec<String>,
     /// Requests here do not keep a session alive.
     pub passive: bool,
-    /// What shared caches are told.
+    /// What caches are told.
     pub cache: CachePolicy,
+    /// Browser security headers that the upstream's answers get where they lack them.
+    pub security_headers: Vec<(HeaderName, HeaderValue)>,
     /// Whether a path may hold an encoded slash.
     pub encoded_slash: EncodedSlash,
     /// Largest request body in bytes, `limits.body_bytes` already considered; `None` is unlimited.

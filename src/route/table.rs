@@ -93,9 +93,9 @@ impl Table {
 
     /// The route of a request, if it has one. `host` is in lower case and without a port.
     ///
-    /// Applications differ in whether they decode a path and drop `;parameters` before they choose what runs. Where
-    /// those readings would take different routes there is none (HTTP-06): `/admin;x/users` is no way round the rules for
-    /// `/admin`, and neither is `/%61dmin%40x` or an encoded slash that was let through.
+    /// Applications differ in whether they decode a path, merge its slashes and drop `;parameters` before they choose what runs.
+    /// Where those readings would take different routes there is none (HTTP-06): `/admin;x/users` is no way round the rules for
+    /// `/admin`, and neither is `/%61dmin%40x` or an encoded slash that was let through, as in `/%2Fadmin`.
     #[must_use]
     pub fn find(&self, host: &str, path: &CanonicalPath, method: &Method) -> Option<&Arc<Route>> {
         let text = path.as_str();
@@ -125,9 +125,11 @@ impl Table {
 
     fn all_readings_take(&self, entry: &Entry, host: &str, text: &str) -> bool {
         let plain = decoded(text);
-        let takes_decoded = |text: &str| {
+        let takes = |text: &str| {
             self.entry(host, |pattern| pattern.matches_decoded(text)).is_some_and(|other| std::ptr::eq(other, entry))
         };
+        // Only encoded slashes can make two of one: a canonical path has no empty segments.
+        let takes_decoded = |text: &str| takes(text) && takes(&merged(text));
         if !takes_decoded(&plain) {
             return false;
         }
@@ -137,6 +139,20 @@ impl Table {
             && takes_decoded(&decoded(&stripped))
             && takes_decoded(&decoded_first)
     }
+}
+
+/// The path with every row of slashes made one, as many servers do after decoding.
+fn merged(path: &str) -> Cow<'_, str> {
+    if !path.contains("//") {
+        return Cow::Borrowed(path);
+    }
+    let mut out = String::with_capacity(path.len());
+    for character in path.chars() {
+        if character != '/' || !out.ends_with('/') {
+            out.push(character);
+        }
+    }
+    Cow::Owned(out)
 }
 
 /// A method that both take.
@@ -172,6 +188,7 @@ mod tests {
             cors: Vec::new(),
             passive: false,
             cache: CachePolicy::Private,
+            security_headers: Vec::new(),
             encoded_slash: EncodedSlash::Refuse,
             body_bytes: None,
         }
@@ -212,6 +229,7 @@ mod tests {
         assert!(find(&Table::default(), "a.example", "/", "GET").is_none());
     }
 
+    /// ID-14: a host is another's only by its own pattern, and where the most specific one takes no such method there is no route.
     #[test]
     fn the_most_specific_host_comes_first() {
         let table = table(&[
@@ -260,6 +278,9 @@ mod tests {
             ("/admin%2Fusers", None),
             ("/public%2Fusers", None),
             ("/public/a%2Fb", Some(2)),
+            ("/%2Fadmin", None),
+            ("/public%2F%2Fadmin", None),
+            ("/public/https:%2F%2Fadmin", Some(2)),
             ("/%61dmin", Some(1)),
             ("/%2561dmin", Some(0)),
         ] {

@@ -17,6 +17,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tracing::debug;
 
 use super::exchange::{Exchange, Outgoing, Service};
+use super::farewell::Farewell;
 use super::guarded::Guarded;
 use super::pulse::{Order, Pulse};
 use super::settings::LimitSettings;
@@ -92,11 +93,14 @@ impl Protocols {
         let Visit { pulse, slot } = visit;
         let limits = &self.limits;
         let framed = protocol == Protocol::Http1;
-        let io = TokioIo::new(Guarded::new(io, ahead, framed, Arc::clone(&pulse), limits, slot));
+        let hsts = connection.tls.then(|| service.hsts()).flatten();
+        let farewell = Farewell::new(hsts.clone());
+        let io = TokioIo::new(Guarded::new(io, ahead, framed, Arc::clone(&pulse), limits, farewell, slot));
         let exchange = Arc::new(Exchange {
             service,
             connection: Arc::new(connection),
             pulse: Arc::clone(&pulse),
+            hsts,
             target_bytes: (limits.header_bytes / 2).max(SHORTEST_TARGET_LIMIT),
             header_count: limits.header_count,
         });

@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use tracing::error;
 
 use super::pulse::{Busy, Pulse, Upgrade};
+use crate::web::answer::mark;
 use crate::web::body::{Body, BoxError};
 use crate::web::client::Connection;
 
@@ -26,6 +27,11 @@ pub trait Service: Send + Sync + 'static {
         request: Request<Incoming>,
         connection: &Arc<Connection>,
     ) -> impl Future<Output = Response<Body>> + Send;
+
+    /// `Strict-Transport-Security` for what is answered over TLS before a request gets here.
+    fn hsts(&self) -> Option<HeaderValue> {
+        None
+    }
 }
 
 /// What the requests of one connection share.
@@ -34,6 +40,8 @@ pub(super) struct Exchange<S> {
     pub(super) service: Arc<S>,
     pub(super) connection: Arc<Connection>,
     pub(super) pulse: Arc<Pulse>,
+    /// `Strict-Transport-Security`, where the connection is one for it.
+    pub(super) hsts: Option<HeaderValue>,
     /// Bytes of a request's target; more is 414.
     pub(super) target_bytes: usize,
     pub(super) header_count: usize,
@@ -47,11 +55,11 @@ impl<S: Service> Exchange<S> {
         // Also when the client goes away or the service panics, so that reading never waits for nothing.
         let mut reading = Reading { pulse: &self.pulse, waits: asks };
         let response = match self.refusal(&request) {
-            Some(status) => problem(status),
+            Some(status) => self.problem(status),
             None => self.answer(request).await,
         };
         let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        let response = if switched && !asks { problem(StatusCode::INTERNAL_SERVER_ERROR) } else { response };
+        let response = if switched && !asks { self.problem(StatusCode::INTERNAL_SERVER_ERROR) } else { response };
         if switched && asks {
             reading.waits = false;
             self.pulse.decide(Upgrade::Switched);
@@ -66,7 +74,7 @@ impl<S: Service> Exchange<S> {
             Ok(response) => response,
             Err(_) => {
                 error!("a request panicked");
-                problem(StatusCode::INTERNAL_SERVER_ERROR)
+                self.problem(StatusCode::INTERNAL_SERVER_ERROR)
             }
         }
     }
@@ -85,6 +93,24 @@ impl<S: Service> Exchange<S> {
             return Some(StatusCode::METHOD_NOT_ALLOWED);
         }
         None
+    }
+
+    /// RFC 9457, with nothing in it that a stranger could use.
+    fn problem(&self, status: StatusCode) -> Response<Body> {
+        let title = status.canonical_reason().unwrap_or("Error");
+        let text = format!(r#"{{"type":"about:blank","title":"{title}","status":{}}}"#, status.as_u16());
+        let mut response = Response::new(Body::full(text));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        mark(headers);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(hsts) = &self.hsts {
+            headers.insert(header::STRICT_TRANSPORT_SECURITY, hsts.clone());
+        }
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+        }
+        response
     }
 }
 
@@ -123,19 +149,4 @@ impl http_body::Body for Outgoing {
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
-}
-
-/// RFC 9457, with nothing in it that a stranger could use.
-fn problem(status: StatusCode) -> Response<Body> {
-    let title = status.canonical_reason().unwrap_or("Error");
-    let text = format!(r#"{{"type":"about:blank","title":"{title}","status":{}}}"#, status.as_u16());
-    let mut response = Response::new(Body::full(text));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if status == StatusCode::METHOD_NOT_ALLOWED {
-        headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
-    }
-    response
 }

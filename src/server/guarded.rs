@@ -4,13 +4,14 @@ use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::debug;
 
+use super::farewell::Farewell;
 use super::framing::{Framing, Stop};
 use super::pulse::{Pulse, Upgrade};
 use super::settings::LimitSettings;
@@ -33,6 +34,7 @@ pub(super) struct Guarded<S> {
     alarm: Pin<Box<Sleep>>,
     armed: bool,
     linger: Linger,
+    farewell: Farewell,
     /// Whatever must live as long as the socket, tunnels included.
     _slot: Box<dyn Send + Sync>,
 }
@@ -51,6 +53,7 @@ impl<S> Guarded<S> {
         framed: bool,
         pulse: Arc<Pulse>,
         limits: &LimitSettings,
+        farewell: Farewell,
         slot: Box<dyn Send + Sync>,
     ) -> Self {
         let now = Instant::now();
@@ -68,6 +71,7 @@ impl<S> Guarded<S> {
             alarm: Box::pin(sleep_until(now + limits.idle_time)),
             armed: false,
             linger: Linger::Before,
+            farewell,
             _slot: slot,
         }
     }
@@ -97,6 +101,11 @@ impl<S> Guarded<S> {
         }
         let since = if self.pulse.is_busy() { Instant::now() } else { self.pulse.idle_since() };
         self.passed(cx, since + self.idle_time)
+    }
+
+    /// Whether hyper, when it has answered what came before, refuses a head by itself.
+    fn is_refused(&self) -> bool {
+        matches!(self.stopped, Some(Stop::Head(_))) || self.framing.as_ref().is_some_and(Framing::is_too_large)
     }
 
     /// Shows hyper only what may pass of the bytes from `before` on. False when that is nothing at all.
@@ -211,9 +220,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
     }
 }
 
+impl<S: AsyncRead + AsyncWrite + Unpin> Guarded<S> {
+    /// Sends what hyper's own answer has become.
+    fn say_farewell(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.farewell.rest().is_empty() {
+            let result = Pin::new(&mut self.io).poll_write(cx, self.farewell.rest());
+            match ready!(self.wrote(cx, result))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => self.farewell.wrote(count),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.is_refused() {
+            match Farewell::begins(buf) {
+                Some(0) => {
+                    this.farewell.take(buf);
+                    return Poll::Ready(Ok(buf.len()));
+                }
+                Some(begins) => buf = buf.get(..begins).unwrap_or_default(),
+                None => {}
+            }
+        }
         let result = Pin::new(&mut this.io).poll_write(cx, buf);
         this.wrote(cx, result)
     }
@@ -223,6 +256,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.is_refused()
+            && let Some(first) = bufs.iter().find(|buf| !buf.is_empty())
+        {
+            return self.poll_write(cx, first);
+        }
         let this = self.get_mut();
         let result = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
         this.wrote(cx, result)
@@ -234,6 +272,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        ready!(this.say_farewell(cx))?;
         match Pin::new(&mut this.io).poll_flush(cx) {
             Poll::Pending => this.stalled(cx).map_ok(drop),
             ready => {
@@ -248,6 +287,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.linger == Linger::Before {
+            ready!(this.say_farewell(cx))?;
             match Pin::new(&mut this.io).poll_shutdown(cx) {
                 Poll::Ready(result) => result?,
                 // TLS has a last word, and a client that does not read it.

@@ -12,6 +12,7 @@ pub mod tls;
 mod accept;
 mod connection;
 mod exchange;
+mod farewell;
 mod guarded;
 mod pulse;
 

@@ -156,7 +156,7 @@ impl Sessions {
         let excess = alive.len().saturating_sub(most as usize);
         for member in alive.iter().take(excess) {
             if let Some(removed) = self.store.delete_session(&member.key).await? {
-                self.watches.ended(&member.key, Ended::Limit);
+                self.ended(&member.key, Ended::Limit);
                 self.forget_removed(&member.key, &removed).await;
                 tracing::info!(key = %member.key, "a session made room for a newer one of its user");
             }

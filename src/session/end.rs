@@ -33,12 +33,13 @@ impl Sessions {
     /// When the store cannot answer: the session may live, and the call may be repeated.
     pub async fn end(&self, live: &LiveSession, why: Ended) -> Result<bool, StoreError> {
         let there = self.store.delete_session(live.key()).await?.is_some();
-        self.watches.ended(live.key(), why);
-        if !there {
-            return Ok(false);
+        self.ended(live.key(), why);
+        if there {
+            self.forget(&live.indexes(), &live.member(), Some(&live.session().sid)).await;
         }
-        self.forget(&live.indexes(), &live.member(), Some(&live.session().sid)).await;
-        Ok(true)
+        // Also when an earlier call has deleted it: that one may not have been told whether it is safe.
+        self.store.settle().await?;
+        Ok(there)
     }
 
     /// Ends the session with a public reference. Answers whether there was one.
@@ -47,12 +48,17 @@ impl Sessions {
     ///
     /// When the store cannot answer.
     pub async fn end_sid(&self, sid: &Sid) -> Result<bool, StoreError> {
-        let Some(key) = self.store.follow(&Name::sid(sid)).await? else { return Ok(false) };
+        let removed = match self.store.follow(&Name::sid(sid)).await? {
+            Some(key) => self.store.delete_session(&key).await?.map(|removed| (key, removed)),
+            None => None,
+        };
         // Without a record it may be one that is being made: its names are not ours to take away.
-        let Some(removed) = self.store.delete_session(&key).await? else { return Ok(false) };
-        self.watches.ended(&key, Ended::Revoked);
-        self.forget_removed(&key, &removed).await;
-        Ok(true)
+        if let Some((key, removed)) = &removed {
+            self.ended(key, Ended::Revoked);
+            self.forget_removed(key, removed).await;
+        }
+        self.store.settle().await?;
+        Ok(removed.is_some())
     }
 
     /// Writes `session` as the next version of `live`, if `live` is still the current one. Its end does not move, and
@@ -84,7 +90,10 @@ impl Sessions {
             .ring
             .seal_record(live.token(), version, &session, &*self.random)
             .map_err(|_| StoreError::Unstorable("it cannot be sealed"))?;
-        match self.store.replace_session(live.key(), live.version(), &Record { version, sealed }).await? {
+        let swap = self.store.replace_session(live.key(), live.version(), &Record { version, sealed }).await;
+        // Also when nobody knows whether it was written.
+        self.changed(live.key());
+        match swap? {
             Swap::Replaced => {}
             Swap::Conflict => return Ok(Replaced::Conflict),
             Swap::Gone => return Ok(Replaced::Gone),

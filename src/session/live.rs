@@ -21,6 +21,7 @@ pub struct LiveSession {
     session: Session,
     version: u64,
     idle: Duration,
+    bytes: u64,
     last_seen: AtomicI64,
     shelf: Shelf,
 }
@@ -34,8 +35,8 @@ impl LiveSession {
         idle: Duration,
     ) -> Self {
         let key = token.key();
-        let last_seen = AtomicI64::new(last_seen.unix_millis());
-        Self { token, key, session, version, idle, last_seen, shelf: Shelf::default() }
+        let (bytes, last_seen) = (session.bytes(), AtomicI64::new(last_seen.unix_millis()));
+        Self { token, key, session, version, idle, bytes, last_seen, shelf: Shelf::default() }
     }
 
     /// What the browser holds.
@@ -80,10 +81,20 @@ impl LiveSession {
         self.shelf.get_or_put(make)
     }
 
+    /// What it weighs in memory, about.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Notes a use. Answers whether this call was the one that moved the moment.
     pub(super) fn saw(&self, before: Timestamp, now: Timestamp) -> bool {
         let (before, now) = (before.unix_millis(), now.unix_millis());
         self.last_seen.compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Notes a use that the store knows of.
+    pub(super) fn was_seen(&self, at: Timestamp) {
+        self.last_seen.fetch_max(at.unix_millis(), Ordering::Relaxed);
     }
 
     pub(super) fn member(&self) -> Member {

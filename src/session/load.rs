@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
-use super::Sessions;
 use super::live::LiveSession;
 use super::names::Name;
-use super::store::{StoreError, Unavailable};
-use super::token::SessionToken;
+use super::store::{StoreError, StoredSession, Unavailable};
+use super::token::{SessionKey, SessionToken};
+use super::{Near, Sessions};
 use crate::base::Timestamp;
 
 /// What looking a cookie up found.
@@ -50,7 +50,62 @@ impl Absence {
 }
 
 impl Sessions {
-    /// Looks a cookie up.
+    /// Looks a cookie up: in the near cache as long as that can be trusted, else in the store.
+    ///
+    /// What ended elsewhere is found here for at most `near_cache.staleness` after it was acknowledged there, and what ended
+    /// here not at all.
+    ///
+    /// # Errors
+    ///
+    /// When the store would have to say, and cannot. That is never the same as [`Lookup::Absent`].
+    pub async fn find(&self, token: &SessionToken, now: Timestamp) -> Result<Lookup, StoreError> {
+        let Some(near) = &self.near else { return self.load(token, now).await };
+        let key = token.key();
+        match near.cache.get(&key) {
+            Some((live, generation)) if judge(&live, generation, now).is_none() => Ok(Lookup::Found(live)),
+            // What looks over here may have been used elsewhere: only the store says that it is over.
+            Some((near, _)) => {
+                let found = self.load(token, now).await?;
+                if let Lookup::Found(live) = &found {
+                    near.was_seen(live.last_seen());
+                }
+                Ok(found)
+            }
+            None => self.enter(near, token, key, now).await,
+        }
+    }
+
+    /// Looks a cookie up in the store, so that the next one finds it near.
+    async fn enter(
+        &self,
+        near: &Near,
+        token: &SessionToken,
+        key: SessionKey,
+        now: Timestamp,
+    ) -> Result<Lookup, StoreError> {
+        let Some(generation) = near.cache.generation().filter(|_| near.cache.is_open()) else {
+            return self.load(token, now).await;
+        };
+        let reading = near.cache.announce(key);
+        let stored = match near.reads.read_session(&key).await {
+            Ok(stored) => stored,
+            // The way on which changes are told may be gone while the other is not.
+            Err(StoreError::Unavailable(Unavailable::Disconnected)) => return self.load(token, now).await,
+            Err(error) => return Err(error),
+        };
+        let read = match self.open(token, stored, generation) {
+            Ok(read) => read,
+            Err(absence) => return Ok(Lookup::Absent(absence)),
+        };
+        if judge(&read.live, generation, now).is_some() {
+            return self.load(token, now).await;
+        }
+        let live = Arc::new(read.live);
+        reading.enter(&live);
+        Ok(Lookup::Found(live))
+    }
+
+    /// Looks a cookie up in the store itself.
     ///
     /// # Errors
     ///
@@ -72,6 +127,7 @@ impl Sessions {
                 // Whether it can be deleted now or not, it is over.
                 self.store.delete_session(live.key()).await.unwrap_or_default()
             };
+            self.changed(live.key());
             if removed.is_some() {
                 self.forget(&live.indexes(), &live.member(), Some(&live.session().sid)).await;
             }
@@ -85,15 +141,21 @@ impl Sessions {
         let (key, generation) = (token.key(), Name::generation());
         let (stored, generation) =
             tokio::try_join!(self.store.read_session(&key), self.store.read_number(&generation))?;
-        let Some(stored) = stored else { return Ok(Err(Absence::Unknown)) };
+        Ok(self.open(token, stored, generation))
+    }
+
+    /// Opens what the store had.
+    fn open(&self, token: &SessionToken, stored: Option<StoredSession>, generation: u64) -> Result<Read, Absence> {
+        let stored = stored.ok_or(Absence::Unknown)?;
         let Some(opened) = self.ring.open_record(token, stored.record.version, &stored.record.sealed) else {
+            let key = token.key();
             tracing::warn!(%key, "a session record was not made for its cookie by a secret that is known here");
-            return Ok(Err(Absence::Unreadable));
+            return Err(Absence::Unreadable);
         };
         let session = opened.plain;
         let last_seen = stored.seen.map_or(session.created, |seen| seen.max(session.created));
         let live = LiveSession::new(token.clone(), session, stored.record.version, last_seen, self.idle);
-        Ok(Ok(Read { live, seen: stored.seen, generation }))
+        Ok(Read { live, seen: stored.seen, generation })
     }
 }
 

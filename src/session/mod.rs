@@ -22,6 +22,7 @@ mod load;
 mod memory;
 mod model;
 mod names;
+mod near_cache;
 mod operator;
 mod redis;
 mod revoke;
@@ -41,12 +42,15 @@ pub use self::load::{Absence, Lookup};
 pub use self::memory::MemoryStore;
 pub use self::model::{NewSession, OperatorMeta, Session, Summary, Tokens};
 pub use self::names::Name;
+pub use self::near_cache::{NearCache, NearCacheMetrics};
 pub use self::redis::{AddressError, RedisStore};
+#[cfg(any(test, feature = "testing"))]
+pub use self::seal::read_record;
 pub use self::seal::{Opened, Purpose, Ring, SECRET_BYTES, SealError};
 pub use self::settings::{NearCacheSettings, SessionSettings, StoreSettings};
 pub use self::store::{
     Member, MemberPage, NewRecord, Record, Removed, SessionStore, StoreCounters, StoreError, StoredOperator,
-    StoredSession, Swap, Unavailable,
+    StoredSession, Swap, TrackedReads, Unavailable,
 };
 pub use self::token::{SessionKey, SessionToken, Sid};
 pub use self::watch::{Ended, Watch};
@@ -65,7 +69,23 @@ pub struct Sessions {
     lifetime: Duration,
     per_user: Option<u32>,
     touches: Touches,
-    watches: Watches,
+    watches: Arc<Watches>,
+    /// None where every request asks the store.
+    near: Option<Near>,
+}
+
+/// The near cache, and the reads that may fill it.
+#[derive(Debug)]
+struct Near {
+    cache: Arc<NearCache>,
+    reads: Box<dyn TrackedReads>,
+}
+
+impl Near {
+    /// How old what it serves may be.
+    fn age(&self) -> Duration {
+        self.cache.generation().and_then(|_| self.cache.age()).unwrap_or_default()
+    }
 }
 
 impl Sessions {
@@ -84,8 +104,12 @@ impl Sessions {
         let ring = Ring::new(&settings.secrets)?;
         let touches = Touches::start(Arc::clone(&store), settings.idle, &runtime);
         let SessionSettings { idle, lifetime, per_user, near_cache, .. } = settings;
-        let watches = Watches::new(near_cache.staleness, near_cache.streams);
-        Ok(Self { store, ring, clock, random, idle, lifetime, per_user, touches, watches })
+        let watches = Arc::new(Watches::new(near_cache.staleness, near_cache.streams));
+        let near = (!near_cache.staleness.is_zero()).then(|| {
+            let cache = Arc::new(NearCache::new(&near_cache, Arc::clone(&watches)));
+            Near { reads: store.track(Arc::clone(&cache)), cache }
+        });
+        Ok(Self { store, ring, clock, random, idle, lifetime, per_user, touches, watches, near })
     }
 
     /// The service over the configured store. A Redis that is away is one that is away, now as later: the service begins to
@@ -102,7 +126,10 @@ impl Sessions {
         let _runtime = tokio::runtime::Handle::try_current().map_err(|_| SessionError::Runtime)?;
         let store: Arc<dyn SessionStore> = match &settings.store {
             StoreSettings::Memory => Arc::new(MemoryStore::new(Arc::clone(&clock))),
-            StoreSettings::Redis(url) => Arc::new(RedisStore::connect(url, settings.deadline, Arc::clone(&clock))?),
+            StoreSettings::Redis(url) => {
+                let store = RedisStore::connect(url, settings.deadline, Arc::clone(&clock))?;
+                Arc::new(store.with_replicas(settings.near_cache.replicas)?)
+            }
         };
         Self::new(settings, store, clock, random)
     }
@@ -150,6 +177,20 @@ impl Sessions {
             reconnects: store.reconnects(),
             touches_dropped: self.touches.dropped(),
             watched: self.watches.len(),
+            near_cache: self.near.as_ref().map(|near| near.cache.metrics()),
+        }
+    }
+
+    /// This process ended a session: nobody here shall see it any more.
+    fn ended(&self, key: &SessionKey, why: Ended) {
+        self.changed(key);
+        self.watches.ended(key, why);
+    }
+
+    /// This process changed a session: nobody here shall see it as it was.
+    fn changed(&self, key: &SessionKey) {
+        if let Some(near) = &self.near {
+            near.cache.forget(key);
         }
     }
 
@@ -173,6 +214,8 @@ pub struct SessionMetrics {
     pub touches_dropped: u64,
     /// Sessions that have something running now.
     pub watched: usize,
+    /// The near cache's; `None` where there is none.
+    pub near_cache: Option<NearCacheMetrics>,
 }
 
 /// Why the service cannot begin.

@@ -45,6 +45,34 @@ pub struct Session {
     pub tokens: Tokens,
 }
 
+impl Session {
+    /// What it weighs in memory, about: its texts, and a fixed part for everything else.
+    pub(super) fn bytes(&self) -> u64 {
+        let Self { issuer, subject, provider_sid, origin, acr, amr, claims, scope, tokens, .. } = self;
+        let refresh_token = tokens.refresh_token.as_ref().map_or(0, |token| token.expose().len());
+        let texts = [issuer, subject, origin].into_iter().map(String::len).sum::<usize>()
+            + [provider_sid, acr, scope].into_iter().flatten().map(String::len).sum::<usize>()
+            + amr.iter().map(String::len).sum::<usize>();
+        let tokens = tokens.access_token.expose().len() + refresh_token + tokens.id_token.expose().len();
+        let claims = claims.iter().map(|(name, claim)| name.len() + weight(claim)).sum::<usize>();
+        u64::try_from(FIXED_BYTES + texts + tokens + claims).unwrap_or(u64::MAX)
+    }
+}
+
+/// What a claim weighs, about. Claims come from a parser that bounds their depth.
+fn weight(claim: &Value) -> usize {
+    size_of::<Value>()
+        + match claim {
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+            Value::String(text) => text.len(),
+            Value::Array(items) => items.iter().map(weight).sum(),
+            Value::Object(members) => members.iter().map(|(name, value)| name.len() + weight(value)).sum(),
+        }
+}
+
+/// The structs themselves, their allocations' overhead and an identity token or two.
+const FIXED_BYTES: usize = 2048;
+
 impl fmt::Debug for Session {
     /// Claims are left out: they are about a person, and a log is not where they belong.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

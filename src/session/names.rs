@@ -13,6 +13,9 @@ use super::token::{SessionKey, Sid};
 /// Over how many lists the operators' list is spread, so that on a cluster no one slot carries all logins.
 pub(super) const SHARDS: u8 = 16;
 
+const GENERATION: &str = "vestibule:generation";
+const BEAT: &str = "vestibule:beat:";
+
 /// One key of the store.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name(String);
@@ -22,6 +25,12 @@ impl Name {
     #[must_use]
     pub fn record(key: &SessionKey) -> Self {
         Self(format!("vestibule:session:{{{key}}}"))
+    }
+
+    /// The session whose record has this name.
+    #[must_use]
+    pub(super) fn record_of(name: &str) -> Option<SessionKey> {
+        SessionKey::parse(name.strip_prefix("vestibule:session:{")?.strip_suffix('}')?)
     }
 
     /// When the session was last used.
@@ -76,7 +85,25 @@ impl Name {
     /// The number of the last revocation of everybody.
     #[must_use]
     pub fn generation() -> Self {
-        Self("vestibule:generation".to_owned())
+        Self(GENERATION.to_owned())
+    }
+
+    /// Whether this is the name of the last revocation of everybody.
+    #[must_use]
+    pub(super) fn is_generation(name: &str) -> bool {
+        name == GENERATION
+    }
+
+    /// What a near cache has changed to hear of it: the keys of one process share a slot.
+    #[must_use]
+    pub(super) fn beat(of: &str, number: u64) -> Self {
+        Self(format!("{BEAT}{{{of}}}:{number}"))
+    }
+
+    /// Whether this is such a name.
+    #[must_use]
+    pub(super) fn is_beat(name: &str) -> bool {
+        name.starts_with(BEAT)
     }
 
     /// The number of a user's last revocation.
@@ -158,6 +185,7 @@ mod tests {
     fn what_belongs_to_one_session_shares_a_slot() {
         let key = SessionToken::generate(&SeededRandom::new(1)).key();
         for name in [Name::record(&key), Name::activity(&key), Name::operator(&key)] {
+            assert_eq!(Name::record_of(name.as_str()), (name == Name::record(&key)).then_some(key));
             assert!(name.as_str().ends_with(&format!("{{{key}}}")), "{name}");
         }
     }

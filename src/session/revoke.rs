@@ -19,7 +19,9 @@ impl Sessions {
         let number = self.store.next_number(&Name::sequence()).await?;
         self.store.raise_number(&Name::revoked_user(issuer, subject), number, Some(self.guard())).await?;
         // Younger members are left alone: their logins read the sequence after this revocation, so it does not cover them.
-        self.sweep(&Name::user(issuer, subject), |member| member.born < number).await
+        let revoked = self.sweep(&Name::user(issuer, subject), |member| member.born < number, Unborn::Fails).await?;
+        self.store.settle().await?;
+        Ok(revoked)
     }
 
     /// Ends the sessions that belong to one at the provider, and every login that comes of it. Answers how many there were.
@@ -29,7 +31,9 @@ impl Sessions {
     /// When the store cannot answer: the revocation may stand in part, and has to be repeated.
     pub async fn revoke_provider_sid(&self, issuer: &str, sid: &str) -> Result<usize, StoreError> {
         self.store.mark(&Name::tombstone(issuer, sid), self.guard()).await?;
-        self.sweep(&Name::provider_sid(issuer, sid), |_| true).await
+        let revoked = self.sweep(&Name::provider_sid(issuer, sid), |_| true, Unborn::Fails).await?;
+        self.store.settle().await?;
+        Ok(revoked)
     }
 
     /// Ends the sessions that belong to one at the provider and are there now. Leaves nothing behind for logins to find: it is for
@@ -39,7 +43,7 @@ impl Sessions {
     ///
     /// When the store cannot answer.
     pub async fn end_provider_sid(&self, issuer: &str, sid: &str) -> Result<usize, StoreError> {
-        self.sweep(&Name::provider_sid(issuer, sid), |_| true).await
+        self.sweep(&Name::provider_sid(issuer, sid), |_| true, Unborn::Lives).await
     }
 
     /// Ends everybody's session. Answers how many were found.
@@ -51,10 +55,13 @@ impl Sessions {
         let number = self.store.next_number(&Name::sequence()).await?;
         self.store.raise_number(&Name::generation(), number, None).await?;
         // From here on every session with a smaller number is absent. What follows only takes the records away.
+        if let Some(near) = &self.near {
+            near.cache.raise_generation(number);
+        }
         self.watches.all_ended();
         let mut revoked = 0;
         for shard in 0..SHARDS {
-            match self.sweep(&Name::shard(shard), |member| member.born < number).await {
+            match self.sweep(&Name::shard(shard), |member| member.born < number, Unborn::Fails).await {
                 Ok(found) => revoked += found,
                 Err(error) => {
                     tracing::warn!(%error, "everybody is signed out, but not every record is deleted yet");
@@ -62,31 +69,42 @@ impl Sessions {
                 }
             }
         }
+        self.store.settle().await?;
         Ok(revoked)
     }
 
     /// Deletes the sessions of an index that `covered` names, and then their members. Answers how many sessions there were.
-    async fn sweep(&self, index: &Name, covered: impl Fn(&Member) -> bool) -> Result<usize, StoreError> {
+    async fn sweep(
+        &self,
+        index: &Name,
+        covered: impl Fn(&Member) -> bool,
+        unborn: Unborn,
+    ) -> Result<usize, StoreError> {
         let (mut revoked, mut cursor) = (0, None);
         loop {
             let page = self.store.scan_members(index, cursor.as_deref()).await?;
             let members: Vec<Member> = page.members.into_iter().filter(&covered).collect();
-            let mut ended = futures_util::stream::iter(members.clone())
+            let mut gone = Vec::with_capacity(members.len());
+            let mut ended = futures_util::stream::iter(members)
                 .map(|member: Member| async move {
                     let removed = self.store.delete_session(&member.key).await?;
-                    self.watches.ended(&member.key, Ended::Revoked);
+                    self.ended(&member.key, Ended::Revoked);
                     if let Some(removed) = &removed {
                         self.forget_removed(&member.key, removed).await;
                     }
-                    Ok::<_, StoreError>(usize::from(removed.is_some()))
+                    Ok::<_, StoreError>((member, removed.is_some()))
                 })
                 .buffer_unordered(AT_ONCE);
             while let Some(one) = ended.next().await {
-                revoked += one?;
+                let (member, found) = one?;
+                revoked += usize::from(found);
+                if found || unborn == Unborn::Fails {
+                    gone.push(member);
+                }
             }
             drop(ended);
-            if !members.is_empty() {
-                self.store.remove_members(index, &members).await?;
+            if !gone.is_empty() {
+                self.store.remove_members(index, &gone).await?;
             }
             cursor = page.next;
             if cursor.is_none() {
@@ -94,6 +112,15 @@ impl Sessions {
             }
         }
     }
+}
+
+/// What becomes of a session that is named and not there: a login may be about to write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unborn {
+    /// That login finds what this revocation has left, and fails: its name goes.
+    Fails,
+    /// Nothing tells that login: it goes through, and its name has to stay where the next revocation looks.
+    Lives,
 }
 
 /// How many sessions one revocation deletes at once.

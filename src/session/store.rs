@@ -3,6 +3,7 @@
 //! No command here spans slots and none decides anything: the protocol above them is written once, in `Sessions`.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::names::Name;
+use super::near_cache::NearCache;
 use super::token::SessionKey;
 use crate::base::{Blame, Blamed, Timestamp};
 
@@ -96,6 +98,15 @@ pub trait SessionStore: Send + Sync + fmt::Debug + 'static {
     /// Writes a shared value over the one with version `expected`, or where there is none. It lives for ever.
     async fn swap_shared(&self, name: &Name, expected: Option<u64>, record: &Record) -> Result<bool, StoreError>;
 
+    /// Answers once everything that was written before is as safe as the operator wants it: with `near_cache.replicas`, when so
+    /// many replicas have it. What comes before an acknowledgement.
+    async fn settle(&self) -> Result<(), StoreError>;
+
+    /// Begins to tell `near` what changes. Only what is read through the answer is told about; the telling ends with it.
+    ///
+    /// Has to be called within a Tokio runtime.
+    fn track(&self, near: Arc<NearCache>) -> Box<dyn TrackedReads>;
+
     /// Asks whether the store answers.
     async fn ping(&self) -> Result<(), StoreError>;
 
@@ -107,6 +118,15 @@ pub trait SessionStore: Send + Sync + fmt::Debug + 'static {
 
     /// Whether it has answered once since the start.
     fn has_answered(&self) -> bool;
+}
+
+/// Reads that a near cache is told about: when what was read changes, it hears of that, and what it hears later is newer than
+/// what was read.
+#[async_trait]
+pub trait TrackedReads: Send + Sync + fmt::Debug + 'static {
+    /// Reads a session's record and when it was last used. Only a change of the record is told about: to be in use changes
+    /// nothing that a decision rests on.
+    async fn read_session(&self, key: &SessionKey) -> Result<Option<StoredSession>, StoreError>;
 }
 
 /// Sealed bytes and the turn they are in.
@@ -286,6 +306,8 @@ pub enum Unavailable {
     Loading,
     /// The cluster is on the move.
     Moved,
+    /// Too few of its replicas have what was written.
+    Replicas,
     /// Our account may not do this.
     NoPermission,
     /// Our user or password is wrong.
@@ -308,6 +330,7 @@ impl Unavailable {
             Self::OutOfMemory => "out-of-memory",
             Self::Loading => "loading",
             Self::Moved => "moved",
+            Self::Replicas => "replicas",
             Self::NoPermission => "no-permission",
             Self::Credentials => "credentials",
             Self::Tls => "tls",

@@ -1,18 +1,18 @@
 //! Streams belong to sessions: whatever is still running for a session is told when it ends.
 //!
-//! What this process ends itself is told at once. What others end is found by asking the store, once per `staleness` for each
-//! session that has something running, however much that is.
+//! What this process ends itself is told at once. What others end is found as for a request: the store tells the near cache, which
+//! wakes who watches the session; and once per `staleness` each of them looks whether that is still confirmed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
-use super::Sessions;
 use super::live::LiveSession;
 use super::load::{Absence, Lookup};
 use super::token::{SessionKey, SessionToken};
+use super::{Near, Sessions};
 use crate::base::Timestamp;
 
 /// Why a session ended, as far as this process knows: what another replica ended is `Revoked` here.
@@ -74,26 +74,46 @@ impl Watch {
 pub(super) struct Watches {
     every: Duration,
     patience: Duration,
-    running: Mutex<HashMap<SessionKey, watch::Sender<Option<Ended>>>>,
+    running: Mutex<HashMap<SessionKey, Running>>,
+}
+
+/// What runs for one session.
+#[derive(Debug)]
+struct Running {
+    ended: watch::Sender<Option<Ended>>,
+    /// Something is new about it.
+    look: Arc<Notify>,
 }
 
 impl Watches {
-    /// Asks the store `every` so often, and gives up on a session when the store has not confirmed it for `patience`.
+    /// Looks `every` so often, and gives up on a session when the store has not confirmed it for `patience`.
     pub(super) fn new(every: Duration, patience: Duration) -> Self {
-        Self { every: every.max(Duration::from_millis(250)), patience, running: Mutex::default() }
+        Self { every: every.clamp(SOONEST, LATEST), patience, running: Mutex::default() }
+    }
+
+    /// The session changed in the store: whoever watches it has to look.
+    pub(super) fn wake(&self, key: &SessionKey) {
+        if let Some(running) = self.lock().get(key) {
+            running.look.notify_one();
+        }
+    }
+
+    /// Nobody knows what changed: everybody has to look.
+    pub(super) fn wake_all(&self) {
+        self.lock().values().for_each(|running| running.look.notify_one());
     }
 
     /// This process ended the session.
     pub(super) fn ended(&self, key: &SessionKey, why: Ended) {
         if let Some(running) = self.lock().remove(key) {
-            running.send_replace(Some(why));
+            running.ended.send_replace(Some(why));
         }
     }
 
     /// This process ended every session.
     pub(super) fn all_ended(&self) {
         for (_, running) in self.lock().drain() {
-            running.send_replace(Some(Ended::Revoked));
+            running.ended.send_replace(Some(Ended::Revoked));
         }
     }
 
@@ -102,15 +122,15 @@ impl Watches {
         self.lock().len()
     }
 
-    /// The receiver, and whether it is the first one: then somebody has to start asking.
-    fn join(&self, key: SessionKey) -> (watch::Receiver<Option<Ended>>, bool) {
+    /// The receiver; and for the first one, what wakes whoever has to look from now on.
+    fn join(&self, key: SessionKey) -> (watch::Receiver<Option<Ended>>, Option<Arc<Notify>>) {
         let mut running = self.lock();
         match running.get(&key) {
-            Some(sender) => (sender.subscribe(), false),
+            Some(running) => (running.ended.subscribe(), None),
             None => {
-                let (sender, receiver) = watch::channel(None);
-                running.insert(key, sender);
-                (receiver, true)
+                let ((ended, receiver), look) = (watch::channel(None), Arc::<Notify>::default());
+                running.insert(key, Running { ended, look: Arc::clone(&look) });
+                (receiver, Some(look))
             }
         }
     }
@@ -119,7 +139,7 @@ impl Watches {
     fn leave(&self, key: &SessionKey) -> bool {
         let mut running = self.lock();
         match running.get(key) {
-            Some(sender) if sender.receiver_count() > 0 => false,
+            Some(running) if running.ended.receiver_count() > 0 => false,
             Some(_) => {
                 running.remove(key);
                 true
@@ -128,7 +148,7 @@ impl Watches {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SessionKey, watch::Sender<Option<Ended>>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SessionKey, Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -137,18 +157,17 @@ impl Sessions {
     /// Watches a session for something that goes on running.
     pub fn watch(self: &Arc<Self>, live: &LiveSession) -> Watch {
         let (receiver, first) = self.watches.join(*live.key());
-        if first {
+        if let Some(look) = first {
             let (sessions, token, key) = (Arc::clone(self), live.token().clone(), *live.key());
-            tokio::spawn(async move { sessions.ask_on(&token, &key).await });
+            tokio::spawn(async move { sessions.look_on(&token, &key, &look).await });
         }
         Watch(receiver)
     }
 
-    /// Asks for as long as anybody listens.
-    async fn ask_on(&self, token: &SessionToken, key: &SessionKey) {
+    /// Looks for as long as anybody listens. The first look is at once: from then on the store tells of changes.
+    async fn look_on(&self, token: &SessionToken, key: &SessionKey, look: &Notify) {
         let mut confirmed = self.clock.now();
         loop {
-            tokio::time::sleep(self.watches.every).await;
             if self.watches.leave(key) {
                 return;
             }
@@ -157,13 +176,18 @@ impl Sessions {
                 self.watches.ended(key, why);
                 return;
             }
+            tokio::select! {
+                () = look.notified() => {}
+                () = tokio::time::sleep(self.watches.every) => {}
+            }
         }
     }
 
     async fn is_over(&self, token: &SessionToken, confirmed: &mut Timestamp, asked: Timestamp) -> Option<Ended> {
-        match self.load(token, asked).await {
+        match self.find(token, asked).await {
             Ok(Lookup::Found(_)) => {
-                *confirmed = asked;
+                // What the near cache served was true then, not now.
+                *confirmed = asked - self.near.as_ref().map_or(Duration::ZERO, Near::age);
                 None
             }
             Ok(Lookup::Absent(absence)) => Some(absence.into()),
@@ -171,3 +195,8 @@ impl Sessions {
         }
     }
 }
+
+/// Looking more often would ask the store for nothing,
+const SOONEST: Duration = Duration::from_millis(250);
+/// and an idle end should not be noticed too late.
+const LATEST: Duration = Duration::from_secs(2);

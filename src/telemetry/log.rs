@@ -39,6 +39,9 @@ pub fn start(settings: &TelemetrySettings, override_filter: Option<&str>) -> Res
         // The more specific directive wins, whatever level the filter is at.
         filter = filter.add_directive("vestibule::access=off".parse()?);
     }
+    // Whoever wants fewer lines does not mean to lose the trail of who signed in.
+    let audit = if settings.audit { "vestibule::audit=info" } else { "vestibule::audit=off" };
+    let filter = filter.add_directive(audit.parse()?);
     let terminal = std::io::stderr().is_terminal();
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let pretty = match settings.format {

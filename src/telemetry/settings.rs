@@ -21,4 +21,6 @@ pub struct TelemetrySettings {
     pub format: LogFormat,
     /// One line for each request.
     pub access_log: bool,
+    /// Whether security events are written, which no filter can silence.
+    pub audit: bool,
 }

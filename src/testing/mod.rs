@@ -3,6 +3,7 @@
 //! Only compiled for tests (`feature = "testing"`).
 
 pub mod clock;
+pub mod fuzzing;
 pub mod random;
 
 pub use clock::ManualClock;

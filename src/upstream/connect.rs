@@ -2,24 +2,21 @@
 
 use std::future::Future;
 use std::io;
-use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::crypto::aws_lc_rs;
-use rustls::{ClientConfig, RootCertStore, version};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_rustls::TlsConnector;
 use tracing::debug;
 
 use super::outgoing::Outgoing;
 use super::settings::{Target, UpstreamSettings};
+use super::tls;
 
 /// Makes connections to one target. Nothing but its settings says where they go.
 pub(super) struct Connector {
@@ -45,7 +42,7 @@ impl Connector {
     pub(super) fn new(settings: &UpstreamSettings) -> Result<Self, String> {
         let tls = match settings.target {
             Target::Https { .. } => {
-                let config = client_config(settings.ca.as_deref())?;
+                let config = tls::client_config(settings)?;
                 let with = |protocols: &[&[u8]]| {
                     let mut config = config.clone();
                     config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
@@ -74,14 +71,19 @@ impl Connector {
             match &self.target {
                 Target::Unix(path) => http1(UnixStream::connect(path).await?, purpose).await,
                 Target::Http { host, port } => http1(tcp(host, *port, deadline).await?, purpose).await,
-                Target::H2c { host, port } => http2(tcp(host, *port, deadline).await?).await,
+                Target::H2c { host, port } => http2(tcp(host, *port, deadline).await?, purpose).await,
                 Target::Https { host, port } => {
                     let Some((any, tunnel)) = &self.tls else { return Err(io::ErrorKind::Unsupported.into()) };
-                    let connector = if purpose == Purpose::Tunnel { tunnel } else { any };
+                    let first = if purpose == Purpose::Tunnel { tunnel } else { any };
                     let name = ServerName::try_from(bare(host).to_owned()).map_err(io::Error::other)?;
-                    let stream = connector.connect(name, tcp(host, *port, deadline).await?).await?;
+                    let stream = match first.connect(name.clone(), tcp(host, *port, deadline).await?).await {
+                        Err(error) if purpose == Purpose::Tunnel && tls::speaks_http2_only(&error) => {
+                            any.connect(name, tcp(host, *port, deadline).await?).await?
+                        }
+                        made => made?,
+                    };
                     match stream.get_ref().1.alpn_protocol() {
-                        Some(b"h2") => http2(stream).await,
+                        Some(b"h2") => http2(stream, purpose).await,
                         _ => http1(stream, purpose).await,
                     }
                 }
@@ -128,7 +130,7 @@ where
     Ok(Connected::Http1(sender))
 }
 
-async fn http2<Io>(io: Io) -> io::Result<Connected>
+async fn http2<Io>(io: Io, purpose: Purpose) -> io::Result<Connected>
 where
     Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -143,6 +145,17 @@ where
         .handshake(TokioIo::new(io))
         .await
         .map_err(io::Error::other)?;
+    if purpose == Purpose::Tunnel {
+        // Its settings are the first that it sends (RFC 9113 section 3.4), and without this one it may not be asked (RFC 8441 section 3).
+        // Nobody tells when they have come.
+        let deadline = Instant::now() + SETTINGS;
+        while !conn.is_extended_connect_protocol_enabled() {
+            if deadline <= Instant::now() {
+                return Err(io::Error::new(io::ErrorKind::Unsupported, NO_WEBSOCKETS));
+            }
+            sleep(GLANCE).await;
+        }
+    }
     tokio::spawn(ended(conn));
     Ok(Connected::Http2(sender))
 }
@@ -151,36 +164,6 @@ async fn ended(conn: impl Future<Output = Result<(), hyper::Error>>) {
     if let Err(error) = conn.await {
         debug!(%error, "a connection to an upstream ended with an error");
     }
-}
-
-/// RFC 9325: TLS 1.3 and 1.2, the name checked, the system's roots and those of `ca`.
-fn client_config(ca: Option<&Path>) -> Result<ClientConfig, String> {
-    let mut roots = system_roots().clone();
-    if let Some(path) = ca {
-        let say = |error: &dyn std::fmt::Display| format!("cannot use {}: {error}", path.display());
-        let mut any = false;
-        for certificate in CertificateDer::pem_file_iter(path).map_err(|error| say(&error))? {
-            let certificate = certificate.map_err(|error| say(&error))?;
-            roots.add(certificate).map_err(|error| say(&error))?;
-            any = true;
-        }
-        if !any {
-            return Err(say(&"it holds no PEM certificate"));
-        }
-    }
-    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
-    let builder = builder.with_protocol_versions(&[&version::TLS13, &version::TLS12]);
-    Ok(builder.map_err(|error| error.to_string())?.with_root_certificates(roots).with_no_client_auth())
-}
-
-/// Read once: there are many, and they change with the system only.
-fn system_roots() -> &'static RootCertStore {
-    static ROOTS: OnceLock<RootCertStore> = OnceLock::new();
-    ROOTS.get_or_init(|| {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        roots
-    })
 }
 
 /// An IPv6 address without its brackets.
@@ -194,4 +177,8 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 const SEND_BUFFER: usize = 64 * 1024;
 const PING_EVERY: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
+const SETTINGS: Duration = Duration::from_secs(1);
+const GLANCE: Duration = Duration::from_millis(1);
+const NO_WEBSOCKETS: &str = "it speaks HTTP/2 only and does not announce WebSockets over it (SETTINGS_ENABLE_CONNECT_PROTOCOL, \
+    RFC 8441); give the route an upstream with http:// or https:// where it speaks HTTP/1.1";
 const SHORTEST_SHARE: Duration = Duration::from_millis(250);

@@ -2,7 +2,7 @@
 
 /// Follows one direction of a WebSocket. It looks at lengths only.
 #[derive(Debug, Default)]
-pub(super) struct Frames {
+pub struct Frames {
     head: [u8; 14],
     seen: usize,
     payload: u64,
@@ -10,12 +10,12 @@ pub(super) struct Frames {
 
 impl Frames {
     /// Whether the last frame is complete and no other has begun.
-    pub(super) fn at_boundary(&self) -> bool {
+    pub fn at_boundary(&self) -> bool {
         self.seen == 0 && self.payload == 0
     }
 
     /// Follows all of `bytes`.
-    pub(super) fn follow(&mut self, mut bytes: &[u8]) {
+    pub fn follow(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let used = self.step(bytes);
             bytes = bytes.get(used..).unwrap_or_default();
@@ -23,7 +23,7 @@ impl Frames {
     }
 
     /// Follows `bytes` to the end of the frame under way at most, and says how many belong to it.
-    pub(super) fn finish(&mut self, bytes: &[u8]) -> usize {
+    pub fn finish(&mut self, bytes: &[u8]) -> usize {
         let mut used = 0;
         while let Some(rest) = bytes.get(used..).filter(|rest| !rest.is_empty()) {
             if self.at_boundary() {

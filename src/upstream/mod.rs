@@ -16,13 +16,16 @@ mod multiplex;
 mod outgoing;
 mod pool;
 mod send;
+mod tls;
 mod upgrade;
 
 pub use error::UpstreamError;
+#[cfg(any(test, feature = "testing"))]
+pub use frames::Frames;
 pub use metrics::{Metrics, Snapshot};
 pub use request::UpstreamRequest;
 pub use send::{Answer, Upstream};
-pub use settings::{HostHeader, Target, UpstreamSettings};
+pub use settings::{ClientCertificate, HostHeader, Target, UpstreamSettings};
 pub use tunnel::{CloseCode, Tunnels, Wire, tunnel};
 
 #[cfg(test)]

@@ -85,15 +85,17 @@ impl Pool {
     }
 
     /// A new connection that will be a tunnel. It counts like any other.
-    pub(super) async fn tunnel(self: &Arc<Self>) -> Result<Lease, UpstreamError> {
+    ///
+    /// Over HTTP/2 too it is the tunnel's own: a slow reader must not hold up the requests beside it.
+    pub(super) async fn tunnel(self: &Arc<Self>) -> Result<Channel, UpstreamError> {
         let deadline = Instant::now() + self.connect;
         let Some(slot) = self.slot(true) else { return Err(self.overload()) };
         match self.connected(Purpose::Tunnel, deadline).await? {
-            Connected::Http1(sender) => Ok(self.lease(sender, slot)),
-            Connected::Http2(_) => Err(UpstreamError::Malformed {
-                upstream: Arc::clone(&self.name),
-                why: "it speaks HTTP/2 only, and a WebSocket was asked for".to_owned(),
-            }),
+            Connected::Http1(sender) => Ok(Channel::Own(self.lease(sender, slot))),
+            Connected::Http2(sender) => {
+                let shared = Shared::new(sender, self.expiry(), slot);
+                shared.stream(&self.slots).map(Channel::Shared).ok_or_else(|| self.overload())
+            }
         }
     }
 

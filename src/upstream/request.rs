@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
-    UPGRADE,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_KEY, TE,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::uri::PathAndQuery;
 use http::{Method, Request, Uri, Version};
 use http_body::Body as _;
+use hyper::ext::Protocol;
 
 use super::outgoing::Outgoing;
 use crate::web::body::Body;
@@ -113,7 +114,14 @@ impl UpstreamRequest {
     ) -> Result<Request<Outgoing>, http::Error> {
         let scheme = if https { "https" } else { "http" };
         let uri = Uri::builder().scheme(scheme).authority(host.as_bytes()).path_and_query(self.target).build()?;
-        Ok(assemble(self.method, uri, self.headers, wrap(self.body), Version::HTTP_2))
+        let mut request = assemble(self.method, uri, self.headers, wrap(self.body), Version::HTTP_2);
+        if self.upgrade.is_some() {
+            // RFC 8441 section 5: the pseudo-fields say what key and `Upgrade` say over HTTP/1.1.
+            *request.method_mut() = Method::CONNECT;
+            request.headers_mut().remove(SEC_WEBSOCKET_KEY);
+            request.extensions_mut().insert(Protocol::from_static("websocket"));
+        }
+        Ok(request)
     }
 }
 

@@ -29,6 +29,15 @@ pub enum HostHeader {
     Named(String),
 }
 
+/// Shows an upstream who is connecting: PEM files, read once at the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The chain, leaf first.
+    pub certificate: PathBuf,
+    /// Its private key, unencrypted.
+    pub key: PathBuf,
+}
+
 /// One application.
 #[derive(Clone, Debug)]
 pub struct UpstreamSettings {
@@ -40,6 +49,8 @@ pub struct UpstreamSettings {
     pub host_header: HostHeader,
     /// Trust these roots (a PEM file) as well as the system's.
     pub ca: Option<PathBuf>,
+    /// Shown to an https upstream that asks for it.
+    pub client_certificate: Option<ClientCertificate>,
     /// Until connected, the TLS handshake included.
     pub connect: Duration,
     /// From the request's end (or its last byte of progress) until the response's head is complete.

@@ -24,7 +24,8 @@ use crate::web::client::Upgrade;
 use crate::web::headers;
 
 impl Upstream {
-    /// Asks for a WebSocket over HTTP/1.1, whichever version the client speaks (RFC 8441 section 5).
+    /// Asks for a WebSocket over whichever version the upstream speaks, HTTP/1.1 if it can, whichever the client speaks (RFC 8441
+    /// section 5).
     pub(super) async fn switch(&self, mut request: UpstreamRequest) -> Result<Answer, UpstreamError> {
         let over_http2 = request.upgrade == Some(Upgrade::WebSocketHttp2);
         // What comes on the stream of an extended CONNECT is the tunnel's.
@@ -35,34 +36,39 @@ impl Upstream {
         }
         let expected = request.headers.get(SEC_WEBSOCKET_KEY).map(|key| accept(key.as_bytes())).unwrap_or_default();
 
-        let mut channel = Channel::Own(self.pool.tunnel().await?);
+        let mut channel = self.pool.tunnel().await?;
+        let opened = match &channel {
+            Channel::Own(_) => StatusCode::SWITCHING_PROTOCOLS,
+            Channel::Shared(_) => StatusCode::OK,
+        };
         let (message, _) = self.message(request, &channel)?;
         let response = match channel.exchange(message, None, self.patience()).await {
             Ok(response) => response,
             Err(Failure::TimedOut) => return Err(UpstreamError::ResponseTimeout { upstream: self.name.clone() }),
             Err(Failure::Unsent(_, error) | Failure::Lost(error)) => return Err(self.lost(error)),
         };
-        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        if response.status() != opened {
             if let Some(why) = flaw(&response) {
                 return Err(self.malformed(why.to_owned()));
             }
             // A 2xx would be the tunnel that there is not.
-            if over_http2 && response.status().is_success() {
+            if (over_http2 || opened == StatusCode::OK) && response.status().is_success() {
                 return Err(self.malformed("it did not switch to WebSocket".to_owned()));
             }
             return Ok(Answer::Response(pass_on(response, channel, None, true, self.reader())));
         }
-        if !is_valid(response.headers(), &expected) {
+        if opened == StatusCode::SWITCHING_PROTOCOLS && !is_valid(response.headers(), &expected) {
             return Err(self.malformed("its 101 does not fit the request".to_owned()));
         }
-        self.take_over(response, channel, over_http2).await
+        // A client that speaks HTTP/1.1 waits for the proof that HTTP/2 does not have.
+        self.take_over(response, channel, (!over_http2).then_some(expected)).await
     }
 
     async fn take_over(
         &self,
         mut response: Response<Incoming>,
         channel: Channel,
-        over_http2: bool,
+        proof: Option<String>,
     ) -> Result<Answer, UpstreamError> {
         let upgraded = hyper::upgrade::on(&mut response);
         let io = match timeout(self.patience(), upgraded).await {
@@ -75,9 +81,10 @@ impl Upstream {
         let fields = head.headers_mut();
         headers::remove_hop_by_hop(fields);
         fields.remove(CONTENT_LENGTH);
-        if over_http2 {
-            fields.remove(SEC_WEBSOCKET_ACCEPT);
-        } else {
+        fields.remove(SEC_WEBSOCKET_ACCEPT);
+        if let Some(proof) = proof {
+            let proof = HeaderValue::try_from(proof).map_err(|error| self.malformed(error.to_string()))?;
+            fields.insert(SEC_WEBSOCKET_ACCEPT, proof);
             fields.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             fields.insert(UPGRADE, HeaderValue::from_static("websocket"));
             *head.status_mut() = StatusCode::SWITCHING_PROTOCOLS;

@@ -58,7 +58,8 @@ pub(crate) fn response(status: StatusCode, body: Body, content_type: Option<&'st
     response
 }
 
-fn mark(headers: &mut HeaderMap) {
+/// What every answer of ours says to caches and browsers.
+pub(crate) fn mark(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

@@ -3,7 +3,7 @@
 //! RFC 9111 protects answers to requests with `Authorization`; answers to requests with a cookie are protected by nobody
 //! but us. Nothing here looks at the path: `.css` at its end says nothing about what is inside.
 
-use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY, VARY};
+use http::header::{CACHE_CONTROL, EXPIRES, HeaderMap, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY, VARY};
 
 use super::network::Network;
 
@@ -19,6 +19,17 @@ pub fn make_private(headers: &mut HeaderMap, signed_in: bool) {
         if let Some(value) = private_cache_control(headers) {
             headers.insert(CACHE_CONTROL, value);
         }
+    }
+    add_vary(headers, "cookie");
+}
+
+/// Keeps the answer to a signed-in request out of every cache, whatever the upstream says: the browser's own too, with the
+/// pages that going back would show again. `signed_in` is as for [`make_private`].
+pub fn forbid_storing(headers: &mut HeaderMap, signed_in: bool) {
+    if signed_in {
+        super::headers::remove(headers, speaks_to_shared_caches);
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.remove(EXPIRES);
     }
     add_vary(headers, "cookie");
 }
@@ -60,6 +71,11 @@ fn private_cache_control(headers: &HeaderMap) -> Option<HeaderValue> {
             let is = |word: &str| name.eq_ignore_ascii_case(word);
             if is("public") || is("s-maxage") || is("proxy-revalidate") {
                 opened = true;
+            } else if is("must-understand") {
+                // RFC 9111 section 5.2.2.3: a cache that knows the status does not heed the `no-store` beside it.
+                opened = true;
+                kept.push_str(", ");
+                kept.push_str(directive);
             } else if is("private") && name.len() < directive.len() {
                 // `private="field"` closes one field alone.
                 opened = true;
@@ -122,6 +138,7 @@ mod tests {
             (&["private=\"set-cookie, x\", max-age=5"], "private, max-age=5"),
             (&["private, s-maxage=9"], "private"),
             (&["no-store, public"], "private, no-store"),
+            (&["no-store, must-understand"], "private, no-store, must-understand"),
             (&["public", "max-age=5"], "private, max-age=5"),
             (&["ext=\"public, s-maxage=1\", private"], "ext=\"public, s-maxage=1\", private"),
             (&["immutable, max-age=31536000, public"], "private, immutable, max-age=31536000"),
@@ -130,6 +147,23 @@ mod tests {
             let headers = private(&fields);
             let lines: Vec<_> = headers.get_all(CACHE_CONTROL).iter().collect();
             assert_eq!(lines, [told], "{upstream:?}");
+        }
+    }
+
+    /// LOGOUT-16: a route whose pages nobody may keep, the browser neither.
+    #[test]
+    fn storing_is_forbidden() {
+        for signed_in in [true, false] {
+            let mut headers = HeaderMap::new();
+            headers.append(CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"));
+            headers.append(CACHE_CONTROL, HeaderValue::from_static("must-understand"));
+            headers.insert(EXPIRES, HeaderValue::from_static("Thu, 01 Jan 2099 00:00:00 GMT"));
+            headers.insert("cdn-cache-control", HeaderValue::from_static("max-age=60"));
+            forbid_storing(&mut headers, signed_in);
+            let lines: Vec<_> = headers.get_all(CACHE_CONTROL).iter().collect();
+            assert_eq!(lines, if signed_in { &["no-store"][..] } else { &["public, max-age=60", "must-understand"] });
+            assert_eq!(headers.contains_key("cdn-cache-control"), !signed_in);
+            assert_eq!(headers[VARY], "cookie");
         }
     }
 

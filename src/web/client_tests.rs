@@ -297,7 +297,7 @@ fn upgrades() {
     assert_eq!(read(other).unwrap_err(), RequestError::Method);
 }
 
-/// ID-01, ID-02, ID-03, SESS-06, CSRF-06: what is left of a hostile request is harmless.
+/// ID-01, ID-02, ID-03, SESS-06, CSRF-06, OPS-01: what is left of a hostile request is harmless, and printing it shows no credential.
 #[test]
 fn only_harmless_fields_are_left() {
     let request = get(

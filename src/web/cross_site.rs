@@ -25,6 +25,8 @@ pub enum Reason {
     OpaqueOrigin,
     /// Nothing says where it comes from.
     NoEvidence,
+    /// The route asks for a header that it lacks (CSRF-07).
+    NoHeader,
 }
 
 impl Reason {
@@ -36,6 +38,7 @@ impl Reason {
             Self::ForeignOrigin => "foreign_origin",
             Self::OpaqueOrigin => "opaque_origin",
             Self::NoEvidence => "no_evidence",
+            Self::NoHeader => "no_header",
         }
     }
 }
@@ -46,6 +49,7 @@ impl std::fmt::Display for Reason {
         f.write_str(match self {
             Self::CrossSite | Self::ForeignOrigin => "It came from another site.",
             Self::OpaqueOrigin => "It does not say which site it came from.",
+            Self::NoHeader => "It lacks the header X-Requested-With or X-Vestibule-Csrf, which requests here need.",
             Self::NoEvidence => {
                 "It does not say which site it came from. Programs that use a session cookie can send the header X-Requested-With."
             }

@@ -218,6 +218,9 @@ pub(crate) mod tests {
             (&[("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image"), ("accept", "image/avif,*/*")], false),
             (&[("sec-fetch-mode", "websocket"), ("sec-fetch-dest", "websocket")], false),
             (&[NAVIGATE, NAVIGATE], false),
+            // Older engines name no destination.
+            (&[("sec-fetch-mode", "cors"), HTML], false),
+            (&[("sec-fetch-mode", "no-cors"), HTML], false),
             // Without Fetch metadata.
             (&[HTML], true),
             (&[("accept", "*/*")], false),

@@ -4,8 +4,9 @@ use http::header::{
     CONNECTION, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE,
     TRANSFER_ENCODING, UPGRADE,
 };
+use http::{Response, StatusCode};
 
-pub use super::caching::{add_hsts, add_vary, make_private};
+pub use super::caching::{add_hsts, add_vary, forbid_storing, make_private};
 use super::owned::Owned;
 use super::set_cookie::is_ours_set_cookie;
 use super::settings::CookieSettings;
@@ -46,6 +47,19 @@ pub fn strip_response(headers: &mut HeaderMap, cookies: &CookieSettings) {
         for line in lines {
             headers.append(SET_COOKIE, line);
         }
+    }
+}
+
+/// Adds fields to an answer where it lacks them (CSRF-09).
+///
+/// Not to a 304, which would write them into the answer that the browser keeps (RFC 9111 section 3.2), and that one may have
+/// had its own.
+pub fn add_absent(answer: &mut Response<impl Sized>, fields: &[(HeaderName, HeaderValue)]) {
+    if answer.status() == StatusCode::NOT_MODIFIED {
+        return;
+    }
+    for (name, value) in fields {
+        answer.headers_mut().entry(name).or_insert_with(|| value.clone());
     }
 }
 

@@ -42,6 +42,18 @@ impl Network {
         &self.public
     }
 
+    /// The origin of `public_url`, where providers send people back to.
+    #[must_use]
+    pub fn first(&self) -> Option<&Arc<PublicOrigin>> {
+        self.public.first()
+    }
+
+    /// Whether this is that origin.
+    #[must_use]
+    pub fn is_first(&self, origin: &PublicOrigin) -> bool {
+        self.first().is_some_and(|first| **first == *origin)
+    }
+
     /// The public origin that an authority names. Its scheme comes from the configuration, never from the request.
     #[must_use]
     pub fn origin_at(&self, authority: &Authority<'_>) -> Option<&Arc<PublicOrigin>> {

@@ -96,6 +96,15 @@ impl PublicOrigin {
         }
     }
 
+    /// Whether `origin`, the text of another public origin, has this scheme and this host: browsers keep one set of cookies for
+    /// all ports of a host (RFC 6265 section 8.5).
+    #[must_use]
+    pub fn shares_cookies_with(&self, origin: &str) -> bool {
+        let host = origin.strip_prefix(self.scheme()).and_then(|rest| rest.strip_prefix("://"));
+        let Some(port) = host.and_then(|rest| rest.strip_prefix(self.host.as_str())) else { return false };
+        port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok())
+    }
+
     /// Whether only this machine can be meant.
     #[must_use]
     pub fn is_loopback(&self) -> bool {

@@ -21,6 +21,7 @@ pub struct Page {
     reference: Option<String>,
     forms: Option<String>,
     framed_by: Option<String>,
+    goes_on_to: Option<String>,
 }
 
 /// A page in the shared layout.
@@ -34,7 +35,7 @@ impl Page {
     /// large links.
     #[must_use]
     pub fn new(status: StatusCode, title: &str, body: Markup) -> Self {
-        Self { status, title: title.to_owned(), body, reference: None, forms: None, framed_by: None }
+        Self { status, title: title.to_owned(), body, reference: None, forms: None, framed_by: None, goes_on_to: None }
     }
 
     /// Names the request at the foot of the page.
@@ -65,6 +66,13 @@ impl Page {
     #[must_use]
     pub fn framed_by(mut self, origin: &str) -> Self {
         self.framed_by = Some(origin.to_owned());
+        self
+    }
+
+    /// The browser goes on to this path of ours by itself: a navigation that our own page begins, unlike a redirect.
+    #[must_use]
+    pub fn goes_on_to(mut self, path: &str) -> Self {
+        self.goes_on_to = Some(path.to_owned());
         self
     }
 
@@ -100,6 +108,7 @@ impl Page {
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="color-scheme" content="light dark";
                     meta name="robots" content="noindex";
+                    @if let Some(path) = &self.goes_on_to { meta http-equiv="refresh" content={ "0; url=" (path) }; }
                     title { (self.title) }
                     style { (PreEscaped(STYLE)) }
                 }

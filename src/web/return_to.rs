@@ -67,11 +67,30 @@ impl ReturnTo {
         }
         // Dot segments could have hidden a `//`; and what we would answer with 400 is no place to return to.
         let canonical = CanonicalPath::parse(target.path()).ok()?;
-        let path = if leads_back(&canonical, network.endpoints()) { Cow::Borrowed("/") } else { path };
-        Some(match origin {
-            Some(origin) => Self(format!("{origin}{path}").into()),
-            None => Self(path.into()),
-        })
+        // The library takes `x:` for a drive that no `..` leaves, in every scheme; browsers do so in files alone.
+        let bare = path.split(['?', '#']).next().unwrap_or_default();
+        let back = |canonical: &CanonicalPath| leads_back(canonical, network.endpoints());
+        let path = if back(&canonical) || CanonicalPath::parse(bare).is_ok_and(|own| back(&own)) {
+            Cow::Borrowed("/")
+        } else {
+            path
+        };
+        let target = match origin {
+            Some(origin) => format!("{origin}{path}"),
+            None => path.into_owned(),
+        };
+        // What was encoded has grown by up to three times.
+        Some(if target.len() > Self::MAX_BYTES { Self::root() } else { Self(target.into()) })
+    }
+
+    /// The same target with the origin in front, for a browser that comes by it from another origin. `origin` is where it was read.
+    #[must_use]
+    pub fn written_out(&self, origin: &PublicOrigin) -> Self {
+        if !self.0.starts_with('/') {
+            return self.clone();
+        }
+        let whole = format!("{origin}{}", self.0);
+        if whole.len() > Self::MAX_BYTES { Self(format!("{origin}/").into()) } else { Self(whole.into()) }
     }
 
     /// Its text, fit for `Location`.
@@ -219,6 +238,7 @@ pub(crate) mod tests {
             "/login",
             "/a@b:c",
             "/a|b^c",
+            "/a?it='s'&x=\"y\"",
         ] {
             assert_eq!(parse(raw).as_deref(), Some(raw));
         }
@@ -238,6 +258,9 @@ pub(crate) mod tests {
     fn too_long_or_leading_back_becomes_the_root() {
         let long = format!("/{}", "a".repeat(ReturnTo::MAX_BYTES));
         assert_eq!(parse(&long).as_deref(), Some("/"));
+        // Short enough as it came, too long as it would be kept.
+        let grows = format!("/{}", "å".repeat(ReturnTo::MAX_BYTES / 2 - 1));
+        assert_eq!(parse(&grows).as_deref(), Some("/"));
         let longest = format!("/{}", "a".repeat(ReturnTo::MAX_BYTES - 1));
         assert_eq!(parse(&longest), Some(longest));
         for raw in [
@@ -253,6 +276,7 @@ pub(crate) mod tests {
             "/%6fauth2/login",
             "/oauth2/./login",
             "/oauth2/login;x",
+            "/x:/../oauth2/login",
         ] {
             assert_eq!(parse(raw).as_deref(), Some("/"), "{raw}");
         }

@@ -35,11 +35,6 @@ async fn after_signing_out_nothing_protected_is_shown_and_nothing_starts_by_itse
     for _ in 0..2 {
         chromium.client.back().await.unwrap();
         let text = chromium.text().await;
-        eprintln!("DBG {} {:?}", chromium.url().await, chromium.run("const n = performance.getEntriesByType('navigation')[0]; return [n.type, n.transferSize, n.deliveryType, document.body.innerText.slice(0,30)]", vec![]).await);
-        eprintln!(
-            "DBG {:?}",
-            chromium.answers().await.into_iter().filter(|(u, _)| u.contains("app.test")).collect::<Vec<_>>()
-        );
         assert!(!text.contains("Private words"), "{} shows {text}", chromium.url().await);
     }
     assert_eq!(world.seen("/home"), 0);
@@ -61,6 +56,25 @@ async fn after_signing_out_to_another_page_the_way_back_shows_nothing_protected(
     chromium.client.back().await.unwrap();
     let text = chromium.text().await;
     assert!(text.contains("You were not let in") && !text.contains("Private words"), "{text}");
+}
+
+/// LOGOUT-16: a route with `cache = "no-store"` holds ordinary pages to it, which their application lets the browser keep.
+#[tokio::test]
+async fn after_signing_out_a_strict_route_shows_nothing_protected() {
+    let world =
+        World::with(|config| config.route("path = \"/strict\"\nupstream = \"app\"\ncache = \"no-store\"")).await;
+    let World { op, echo, gateway, chromium, .. } = &world;
+    html_page_with(echo, "/strict/home", "private, max-age=600", FORM);
+    world.signed_in("/strict/home").await;
+    chromium.click("button").await;
+    chromium.wait_for_url(|url| url.starts_with(&gateway.url("/oauth2/signed_out"))).await;
+    op.script(|script| {
+        script.deny("access_denied", "who are you?");
+    });
+    chromium.client.back().await.unwrap();
+    let text = chromium.text().await;
+    assert!(!text.contains("Private words"), "{} shows {text}", chromium.url().await);
+    assert_eq!(world.seen("/strict/home"), 0);
 }
 
 /// LOGOUT-16: what the browser stored on disk of protected pages is gone as well, though they allowed it.

@@ -20,6 +20,7 @@ mod world;
 mod cookies;
 mod cross_site;
 mod demo;
+mod form_post;
 mod login;
 mod logout;
 mod look;

@@ -8,7 +8,8 @@ async fn send(world: &World, replica: usize, token: &str) -> Page {
     world.op.send_logout(&world.replicas[replica].browser(), &url, token).await
 }
 
-/// LOGOUT-07: a logout token for a `sub` ends all five sessions of that person on both replicas, and nobody else's.
+/// LOGOUT-07, LOGOUT-11: a logout token for a `sub` ends all five sessions of that person on both replicas, and nobody else's; one that
+/// comes again, too late or forged changes nothing.
 #[tokio::test]
 async fn a_person_is_signed_out_everywhere() {
     let world = World::start().await;
@@ -32,7 +33,24 @@ async fn a_person_is_signed_out_everywhere() {
     for line in &hers[..4] {
         assert_eq!((world.replay(0, line).await.status, world.replay(1, line).await.status), (200, 200));
     }
+    // Too late, or by somebody else: nothing changes, at either replica.
     let token = world.op.logout_token(Some("alice"), None);
+    world.op.script(|script| {
+        script.logout_token_claims(|claims| {
+            claims["iat"] = (claims["iat"].as_i64().unwrap() - 7200).into();
+            claims["exp"] = (claims["exp"].as_i64().unwrap() - 7200).into();
+        });
+    });
+    let late = world.op.logout_token(Some("alice"), None);
+    world.op.behave();
+    let mut forger = crate::support::BadOp::setup().start().await.logout_token(Some("alice"), None);
+    forger = token.split('.').take(2).chain(forger.split('.').skip(2)).collect::<Vec<_>>().join(".");
+    for (replica, refused) in [(0, &late), (1, &late), (0, &forger), (1, &forger)] {
+        send(&world, replica, refused).await.expect_status(400);
+    }
+    for line in &hers[..4] {
+        assert_eq!((world.replay(0, line).await.status, world.replay(1, line).await.status), (200, 200));
+    }
     send(&world, 0, &token).await.expect_status(200);
     for line in &hers {
         world.refused_everywhere(line).await;

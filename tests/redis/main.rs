@@ -19,6 +19,7 @@ mod accounts;
 mod backchannel;
 mod contract;
 mod ends;
+mod hosts;
 mod keys;
 mod killed;
 mod login;

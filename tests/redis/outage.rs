@@ -30,7 +30,9 @@ impl Outage {
     async fn start() -> Self {
         let (op, echo, redis) = (BadOp::start().await, Echo::start().await, Redis::start().await);
         let way = FaultProxy::start(redis.address()).await;
-        let config = ConfigBuilder::usual(&op, &echo).store(&redis.url_at(way.address));
+        // Everything is written: what takes its time there has made connections hang.
+        let config =
+            ConfigBuilder::usual(&op, &echo).store(&redis.url_at(way.address)).with("[telemetry]\nlog = \"trace\"");
         let gateway = Gateway::start(config).await;
         ready(&gateway).await;
         let browser = gateway.browser();
@@ -107,6 +109,37 @@ async fn a_broken_way_to_the_store_signs_nobody_out() {
         outage.is_felt(&how).await;
         outage.way.set(Mode::Pass);
         outage.heals(&how, limit).await;
+    }))
+    .await;
+}
+
+/// SESS-13: the way breaks while a refresh is under way, for a moment and for so long that it is noticed: the session stays, and
+/// the way is used again as soon as it is good.
+#[tokio::test]
+async fn a_way_that_breaks_during_a_refresh_heals() {
+    let (moment, long) = (Duration::from_millis(200), Duration::from_millis(3300));
+    let ways = [Mode::Cut, Mode::SwallowAnswers, Mode::Blackhole];
+    let all = ways.into_iter().flat_map(|mode| [moment, long].map(|time| (mode, time)));
+    join_all(all.map(|(mode, time)| async move {
+        let (outage, how) = (Outage::start().await, format!("{mode:?} for {time:?}"));
+        let gate = outage.op.hold(Endpoint::Token);
+        let refresh = tokio::spawn({
+            let (browser, url) = (outage.browser.clone(), outage.gateway.url("/oauth2/session/refresh"));
+            async move { browser.ask(Ask::fetch(Method::POST, url)).await }
+        });
+        gate.arrived().await;
+        outage.way.set(mode);
+        gate.open();
+        // Requests go on meanwhile.
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            let asked = join_all((0..4).map(|_| outage.browser.fetch(outage.gateway.url("/")))).await;
+            assert!(asked.iter().all(|page| matches!(page.status, 200 | 503)), "{how}: {asked:?}");
+        }
+        outage.way.set(Mode::Pass);
+        outage.heals(&how, Duration::from_secs(5)).await;
+        let page = refresh.await.unwrap();
+        assert!(matches!(page.status, 200 | 503), "{how}: {page:?}");
     }))
     .await;
 }

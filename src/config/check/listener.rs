@@ -84,7 +84,7 @@ impl Check<'_> {
         Some(ListenerSettings { address, certificates, redirect_to_https })
     }
 
-    fn certificate(&mut self, key: &str, written: &CertificateFile) -> Option<CertificateFiles> {
+    pub(super) fn certificate(&mut self, key: &str, written: &CertificateFile) -> Option<CertificateFiles> {
         if written.certificate.is_none() {
             self.missing(&format!("{key}.certificate"), "Name the PEM file of the certificate chain.");
         }

@@ -9,7 +9,7 @@ use url::Url;
 use super::{Check, DAY, SECOND, is_loopback};
 use crate::config::document::quoted;
 use crate::config::file::{ClientAuthName, FileConfig, ProviderFile, ProviderLogoutFile, ResponseModeName};
-use crate::identity::RESERVED_CLAIMS;
+use crate::identity::{RESERVED_CLAIMS, SCOPE};
 use crate::jose::SigningKey;
 use crate::oidc::{ClientAuth, ClientCredential, LogoutSettings, PROTOCOL_PARAMETERS, ProviderSettings, ResponseMode};
 use crate::web::PublicOrigin;
@@ -215,7 +215,7 @@ impl Check<'_> {
     fn claim_paths(&mut self, key: &str, written: Option<&BTreeMap<String, String>>) -> BTreeMap<String, String> {
         for (name, path) in written.into_iter().flatten() {
             let key = format!("{key}.{}", quoted(name));
-            if RESERVED_CLAIMS.contains(&name.as_str()) {
+            if RESERVED_CLAIMS.contains(&name.as_str()) || name == SCOPE {
                 let what = format!("`{name}` always has the meaning that the protocol gives it.");
                 self.problem(&key, what, "Choose another name.");
             } else if name.is_empty() || path.split('.').any(str::is_empty) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Check, HOUR};
-use crate::config::file::{FileConfig, LimitsFile, LogFormatName};
+use crate::config::file::{AuditName, FileConfig, LimitsFile, LogFormatName};
 use crate::config::value::{Limit, Size};
 use crate::server::LimitSettings;
 use crate::telemetry::{LogFormat, TelemetrySettings, log::check_filter};
@@ -65,7 +65,11 @@ impl Check<'_> {
             Some(LogFormatName::Json) => LogFormat::Json,
             Some(LogFormatName::Auto) | None => LogFormat::Auto,
         };
-        TelemetrySettings { log, format, access_log: written.access_log.unwrap_or(true) }
+        let audit = written.audit.is_none_or(|places| places.contains(&AuditName::Log));
+        if !audit && !self.places.is_broken("telemetry.audit") {
+            self.warn("telemetry.audit", "Nothing is written about who signed in, was refused, or ended sessions.");
+        }
+        TelemetrySettings { log, format, access_log: written.access_log.unwrap_or(true), audit }
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use http::Method;
+use http::{HeaderName, HeaderValue, Method};
 
 use super::{Check, YEAR};
-use crate::config::document::listed;
+use crate::config::document::{listed, quoted};
 use crate::config::file::{
     AccessName, CacheName, CrossSiteFile, CrossSiteName, EncodedSlashName, FileConfig, RouteFile, SignedOutName,
 };
@@ -67,6 +67,7 @@ impl Check<'_> {
         let cross_site = match &written.cross_site {
             None | Some(CrossSiteFile::Word(CrossSiteName::Refuse)) => CrossSite::Refuse,
             Some(CrossSiteFile::Word(CrossSiteName::Allow)) => CrossSite::Allow,
+            Some(CrossSiteFile::Word(CrossSiteName::Header)) => CrossSite::Header,
             Some(CrossSiteFile::Origins(origins)) => {
                 CrossSite::Origins(self.origins(&format!("{key}.cross_site"), origins))
             }
@@ -74,6 +75,10 @@ impl Check<'_> {
         let cors = written.cors.as_ref().and_then(|cors| cors.origins.as_deref()).unwrap_or_default();
         let cors = self.origins(&format!("{key}.cors.origins"), cors);
         let max_age = written.max_age.map(|age| self.span(&format!("{key}.max_age"), Some(age), YEAR, YEAR));
+        if written.cache == Some(CacheName::NoStore) && access == AccessMode::Public {
+            self.warn(&format!("{key}.cache"), "This has no effect: nobody is signed in on a public route.");
+        }
+        let security_headers = self.security_headers(&format!("{key}.security_headers"), written);
         Some(Route {
             index,
             host: host?,
@@ -95,8 +100,10 @@ impl Check<'_> {
             passive: written.passive.unwrap_or(false),
             cache: match written.cache {
                 Some(CacheName::Upstream) => CachePolicy::Upstream,
+                Some(CacheName::NoStore) => CachePolicy::NoStore,
                 Some(CacheName::Private) | None => CachePolicy::Private,
             },
+            security_headers,
             encoded_slash: match written.encoded_slash {
                 Some(EncodedSlashName::Keep) => EncodedSlash::Keep,
                 Some(EncodedSlashName::Refuse) | None => EncodedSlash::Refuse,
@@ -238,7 +245,7 @@ impl Check<'_> {
             self.problem(key, what, "Write access = \"session\", or take it out.");
         }
         for (claim, values) in &require {
-            let key = format!("{key}.{}", crate::config::document::quoted(claim));
+            let key = format!("{key}.{}", quoted(claim));
             if claim.is_empty() {
                 self.problem(&key, "A claim has a name.", "Write the claim's name, such as `groups`.");
             }
@@ -247,6 +254,33 @@ impl Check<'_> {
             }
         }
         Policy { require }
+    }
+
+    /// CSRF-09: only what tells browsers to be careful. Everything else that an answer says is its application's to say.
+    fn security_headers(&mut self, key: &str, written: &RouteFile) -> Vec<(HeaderName, HeaderValue)> {
+        let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::new();
+        for (name, value) in written.security_headers.iter().flatten() {
+            let key = format!("{key}.{}", quoted(name));
+            let lower = name.to_ascii_lowercase();
+            let Some(header) = SECURITY_HEADERS.iter().find(|known| **known == lower) else {
+                let fix = if lower == "strict-transport-security" {
+                    "It is `hsts`, at the top of the file.".to_owned()
+                } else {
+                    format!("It can be {}.", listed(SECURITY_HEADERS.iter().copied()))
+                };
+                self.problem(&key, "This is not a browser security header that can be added.", fix);
+                continue;
+            };
+            let header = HeaderName::from_static(header);
+            match HeaderValue::from_str(value) {
+                _ if headers.iter().any(|(known, _)| *known == header) => {
+                    self.problem(&key, "This header is there already in another spelling.", "Take one of the two out.");
+                }
+                Ok(value) if !value.is_empty() => headers.push((header, value)),
+                _ => self.problem(&key, "This cannot be the value of a header.", "Write it in one line of ASCII."),
+            }
+        }
+        headers
     }
 
     /// The table itself says what it cannot tell apart; it names one pair at a time.
@@ -259,3 +293,21 @@ impl Check<'_> {
         }
     }
 }
+
+/// What browsers read to protect the page that they show, or others from it.
+const SECURITY_HEADERS: [&str; 14] = [
+    "content-security-policy",
+    "content-security-policy-report-only",
+    "cross-origin-embedder-policy",
+    "cross-origin-embedder-policy-report-only",
+    "cross-origin-opener-policy",
+    "cross-origin-opener-policy-report-only",
+    "cross-origin-resource-policy",
+    "origin-agent-cluster",
+    "permissions-policy",
+    "referrer-policy",
+    "reporting-endpoints",
+    "x-content-type-options",
+    "x-frame-options",
+    "x-permitted-cross-domain-policies",
+];

@@ -32,6 +32,10 @@ impl Check<'_> {
         }
         let deadline = self.span("session.deadline", written.deadline, SECOND, 30 * SECOND);
         let near_cache = self.near_cache(&written.near_cache.unwrap_or_default(), idle);
+        if near_cache.replicas > 0 && matches!(store, Some(StoreSettings::Memory)) {
+            let what = "A store in memory has no replicas.";
+            self.problem("session.near_cache.replicas", what, "Take it out, or let `session.store` be a Redis.");
+        }
         let per_user = written.per_user.and_then(Limit::value).map(|sessions| sessions.0);
         Some(SessionSettings { store: store?, secrets, idle, lifetime, per_user, deadline, near_cache })
     }

@@ -10,11 +10,11 @@ use url::Url;
 use super::listener::collide;
 use super::{Check, DAY, HOUR, SECOND, is_loopback};
 use crate::config::document::quoted;
-use crate::config::file::{FileConfig, UpstreamFile, UpstreamIdentityFile};
+use crate::config::file::{CertificateFile, FileConfig, UpstreamFile, UpstreamIdentityFile};
 use crate::config::value::Limit;
 use crate::identity::{RESERVED_CLAIMS, TokenHeader, UpstreamIdentitySettings};
 use crate::server::{ListenAddress, ListenerSettings};
-use crate::upstream::{HostHeader, Target, UpstreamSettings};
+use crate::upstream::{ClientCertificate, HostHeader, Target, UpstreamSettings};
 use crate::web::PublicOrigin;
 
 impl Check<'_> {
@@ -45,12 +45,19 @@ impl Check<'_> {
         listeners: &[ListenerSettings],
     ) -> Option<UpstreamSettings> {
         let target = self.target(&format!("{key}.url"), written.url.as_deref(), listeners);
-        let ca = written.tls.as_ref().and_then(|tls| tls.ca.as_ref()).map(|ca| self.path(ca));
+        let tls = written.tls.clone().unwrap_or_default();
+        let ca = tls.ca.as_ref().map(|ca| self.path(ca));
         if let Some(ca) = &ca {
-            let key = format!("{key}.tls.ca");
-            self.roots(&key, ca);
-            if matches!(target, Some(Target::Http { .. } | Target::H2c { .. } | Target::Unix(_))) {
-                self.warn(&key, "This has no effect: the URL is not https.");
+            self.roots(&format!("{key}.tls.ca"), ca);
+        }
+        let own = CertificateFile { certificate: tls.certificate, key: tls.key };
+        let own = (own.certificate.is_some() || own.key.is_some())
+            .then(|| self.certificate(&format!("{key}.tls"), &own))
+            .flatten();
+        let encrypted = !matches!(target, Some(Target::Http { .. } | Target::H2c { .. } | Target::Unix(_)));
+        for (name, written) in [("ca", ca.is_some()), ("certificate", own.is_some())] {
+            if written && !encrypted {
+                self.warn(&format!("{key}.tls.{name}"), "This has no effect: the URL is not https.");
             }
         }
         let host_header = match written.host_header.as_deref() {
@@ -78,6 +85,7 @@ impl Check<'_> {
             target: target?,
             host_header,
             ca,
+            client_certificate: own.map(|own| ClientCertificate { certificate: own.certificate, key: own.key }),
             connect,
             response,
             idle,

@@ -35,7 +35,8 @@ pub struct FileConfig {
     /// the log warn of it.
     #[schemars(extend("default" = false))]
     pub development: Option<bool>,
-    /// Further origins that browsers may use. For now: other ports of the host of `public_url`; another host needs the handoff.
+    /// Further origins that browsers may use. For now: other ports of the host of `public_url`, with which they share cookies and so the
+    /// session; the provider needs only the URIs of `public_url`. Another host needs the handoff.
     #[schemars(extend("default" = [], "examples" = [["https://app.example.com:8443"]]))]
     pub also_public: Option<Vec<String>>,
     /// Prefix of login, callback, logout, userinfo, session, auth and the other endpoints. It is never forwarded.
@@ -147,7 +148,8 @@ pub struct LimitsFile {
     /// Requests under way; the excess gets 503 with `Retry-After`.
     #[schemars(range(min = 1, max = 10_000_000), extend("default" = 4_096))]
     pub requests_in_flight: Option<u64>,
-    /// Logins started per minute and client address; `"unlimited"` where many people share one address.
+    /// Logins started per minute and client address; as many of its callbacks, of its logout tokens and of its bearer tokens may fail.
+    /// `"unlimited"` where many people share one address.
     #[schemars(extend("default" = 120))]
     pub logins_per_minute: Option<Limit<PerMinute>>,
 }
@@ -185,6 +187,17 @@ pub struct TelemetryFile {
     /// One line for each request.
     #[schemars(extend("default" = true))]
     pub access_log: Option<bool>,
+    /// Where security events go: `["log"]`, among the log's lines whatever `log` and `RUST_LOG` say, or `[]`, nowhere.
+    #[schemars(extend("default" = ["log"]))]
+    pub audit: Option<Vec<AuditName>>,
+}
+
+/// Where security events go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AuditName {
+    /// Standard error, as lines of the target `vestibule::audit`.
+    Log,
 }
 
 /// How log lines look.

@@ -32,7 +32,7 @@ pub struct RouteFile {
     /// Name of the provider to sign in at. Needed where there are several and `access` is not `public`.
     #[schemars(extend("examples" = ["corp"]))]
     pub provider: Option<String>,
-    /// Claim = values: the caller must have one of the values of each claim that is named.
+    /// Claim = values: the caller must have one of the values of each claim that is named. `scope` is the scope that the provider granted.
     #[schemars(extend("default" = {}, "examples" = [{"groups": ["staff"]}]))]
     pub require: Option<BTreeMap<String, Vec<String>>>,
     /// Any one of these `acr` values; a weaker session is sent to step up.
@@ -45,7 +45,8 @@ pub struct RouteFile {
     #[schemars(extend("default" = "auto"))]
     pub signed_out: Option<SignedOutName>,
     /// Requests with an unsafe method that a session cookie vouches for and another site has caused: `"refuse"`, `"allow"`, or a list
-    /// of the origins that may.
+    /// of the origins that may. `"header"`, for what only scripts call: every request by cookie, of our own pages and of whatever
+    /// method, needs `X-Requested-With` or `X-Vestibule-Csrf`, and other sites' are refused but for the origins of `cors`.
     #[schemars(extend("default" = "refuse", "examples" = [["https://spa.example.com"]]))]
     pub cross_site: Option<CrossSiteFile>,
     /// Which other origins may read answers.
@@ -53,9 +54,13 @@ pub struct RouteFile {
     /// `true`: requests here (polling, telemetry) do not keep a session alive.
     #[schemars(extend("default" = false))]
     pub passive: Option<bool>,
-    /// What shared caches are told about answers to signed-in people.
+    /// What caches are told about answers to signed-in people.
     #[schemars(extend("default" = "private"))]
     pub cache: Option<CacheName>,
+    /// Browser security headers, name = value, that the application's answers get where they lack them; what it says itself stands.
+    /// `Strict-Transport-Security` is `hsts`.
+    #[schemars(extend("default" = {}, "examples" = [{"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "frame-ancestors 'self'"}]))]
+    pub security_headers: Option<BTreeMap<String, String>>,
     /// Size of a request's body. The default is `limits.body_bytes`.
     #[schemars(extend("examples" = ["10MiB", "unlimited"]))]
     pub body_bytes: Option<Limit<Size>>,
@@ -113,6 +118,8 @@ pub enum CrossSiteName {
     Refuse,
     /// Forwarded: the application defends itself.
     Allow,
+    /// 403 without the header `X-Requested-With` or `X-Vestibule-Csrf`, from our own pages too.
+    Header,
 }
 
 /// Which other origins may read answers.
@@ -124,12 +131,14 @@ pub struct CorsFile {
     pub origins: Option<Vec<String>>,
 }
 
-/// What shared caches are told.
+/// What caches are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum CacheName {
     /// Never to be stored by a shared cache.
     Private,
+    /// Never to be stored at all: nothing is shown again by going back after a logout.
+    NoStore,
     /// The application's own `Cache-Control` stands.
     Upstream,
 }

@@ -58,7 +58,7 @@ pub struct Sessions(#[schemars(range(min = 1, max = 100_000))] pub u32);
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NearCacheFile {
-    /// How many sessions it may hold.
+    /// About how many sessions it may hold: 8 KiB are counted for each, and those with larger tokens count for more.
     #[schemars(range(min = 1, max = 10_000_000), extend("default" = 100_000))]
     pub sessions: Option<u64>,
     /// How late a replica may learn of a revocation, whatever the network does; `60s` at most. `"0s"` asks the store at every request.
@@ -67,7 +67,7 @@ pub struct NearCacheFile {
     /// How long an open stream goes on while the store cannot confirm; not shorter than `staleness`.
     #[schemars(extend("default" = "30s"))]
     pub streams: Option<Span>,
-    /// How many Redis replicas must have a heartbeat before it counts.
+    /// How many replicas of Redis must have a heartbeat before it counts, and a revocation before it is acknowledged.
     #[schemars(range(min = 0, max = 5), extend("default" = 0))]
     pub replicas: Option<u32>,
 }

@@ -18,8 +18,8 @@ pub struct UpstreamFile {
     /// The `Host` that the application sees: `"preserve"` (that of the browser), `"upstream"` (that of `url`), or a name.
     #[schemars(extend("default" = "preserve", "examples" = ["portal.internal"]))]
     pub host_header: Option<String>,
-    /// Which roots its certificate may come from.
-    pub tls: Option<TrustFile>,
+    /// Which roots its certificate may come from, and which one Vestibule shows it.
+    pub tls: Option<UpstreamTlsFile>,
     /// How long it may take.
     pub timeouts: Option<TimeoutsFile>,
     /// Connections to it at most; more requests wait for as long as `timeouts.connect`, then get 503.
@@ -36,6 +36,22 @@ pub struct TrustFile {
     /// PEM file of roots that are trusted as well as the system's.
     #[schemars(extend("examples" = ["/etc/tls/inner-ca.pem"]))]
     pub ca: Option<String>,
+}
+
+/// TLS with an application.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct UpstreamTlsFile {
+    /// PEM file of roots that are trusted as well as the system's.
+    #[schemars(extend("examples" = ["/etc/tls/inner-ca.pem"]))]
+    pub ca: Option<String>,
+    /// PEM file with the chain, leaf first, that an application which asks for it is shown: so it can tell Vestibule from everybody
+    /// else. Read at the start. Needs `key`.
+    #[schemars(extend("examples" = ["/etc/tls/vestibule.pem"]))]
+    pub certificate: Option<String>,
+    /// PEM file with the private key of `certificate`.
+    #[schemars(extend("examples" = ["/etc/tls/vestibule.key"]))]
+    pub key: Option<String>,
 }
 
 /// How long an application may take. There is no total time: streams live.
@@ -62,7 +78,7 @@ pub struct UpstreamIdentityFile {
     /// The header that carries the token; in `"Authorization"` it is sent as `Bearer`.
     #[schemars(extend("default" = "X-Vestibule-Identity"))]
     pub header: Option<String>,
-    /// Claims of the session that go into the token beside those that always do.
+    /// Claims of the session that go into the token beside those that always do; `scope` is the scope that the provider granted.
     #[schemars(extend("default" = [], "examples" = [["email", "name", "groups"]]))]
     pub claims: Option<Vec<String>>,
     /// Plain headers for applications that check no token: name of the header = claim.

@@ -40,7 +40,7 @@ fn expand(text: &str) -> String {
     whole
 }
 
-/// OPS-05, LOGIN-18, TLS-09, CLI-01: what is invalid or contradictory is refused, in these words.
+/// OPS-05, LOGIN-18, TLS-09, CLI-01, TOK-05 (the largest skew): what is invalid or contradictory is refused, in these words.
 #[test]
 fn every_mistake_is_named_with_its_place_and_its_remedy() {
     let cases = cases(include_str!("broken.txt"));

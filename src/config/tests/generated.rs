@@ -51,7 +51,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("[session]\n", "idle = \"13h\"\n", "session.idle"),
     ("[session]\n", "deadline = 5\n", "session.deadline"),
     ("[session]\n", "stroe = \"memory\"\n", "session.stroe"),
-    ("[session]\n", "near_cache = { replicas = 3 }\n", "session.near_cache.replicas"),
+    ("[session]\n", "near_cache = { replicas = 9 }\n", "session.near_cache.replicas"),
     ("[providers.corp]\n", "clock_skew = \"1h\"\n", "providers.corp.clock_skew"),
     ("[providers.corp]\n", "userinfo = \"true\"\n", "providers.corp.userinfo"),
     ("[providers.corp]\n", "dpop = true\n", "providers.corp.dpop"),

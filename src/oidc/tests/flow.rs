@@ -247,7 +247,7 @@ async fn tokens_that_do_not_hold_end_the_login() {
     assert_eq!((bench.op.count("/userinfo"), bench.op.count("/jwks")), (0, 1));
 }
 
-/// TOK-06: duplicate members (signed as they are), unknown critical extensions, other kinds of token.
+/// TOK-06, TOK-12: duplicate members (signed as they are), unknown critical extensions, other kinds of token.
 #[tokio::test]
 async fn tokens_of_a_wrong_form() {
     let bench = Bench::start().await;

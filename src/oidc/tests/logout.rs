@@ -64,7 +64,7 @@ fn logout_claims(bench: &Bench) -> Value {
     })
 }
 
-/// LOGOUT-06, LOGOUT-10: signed by the provider, of the right or a generic kind, and no ID token.
+/// LOGOUT-06, LOGOUT-10, TOK-12: signed by the provider, of the right or a generic kind, and no ID token.
 #[tokio::test]
 async fn logout_tokens() {
     let bench = Bench::start().await;

@@ -192,6 +192,12 @@ impl Framing {
         matches!(self.stage, Stage::Start { .. })
     }
 
+    /// Whether the head under way is over a limit.
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        self.stage == Stage::TooLarge
+    }
+
     /// Whether reading waits for the answer to a request for an upgrade.
     #[must_use]
     pub fn is_held(&self) -> bool {

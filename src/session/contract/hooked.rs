@@ -9,9 +9,10 @@ use async_trait::async_trait;
 
 use crate::base::Timestamp;
 use crate::session::names::Name;
+use crate::session::near_cache::NearCache;
 use crate::session::store::{
     Member, MemberPage, NewRecord, Record, Removed, SessionStore, StoreCounters, StoreError, StoredOperator,
-    StoredSession, Swap,
+    StoredSession, Swap, TrackedReads,
 };
 use crate::session::token::SessionKey;
 
@@ -161,6 +162,14 @@ impl<H: Hook> SessionStore for Hooked<H> {
         self.inner.swap_shared(name, expected, record).await
     }
 
+    async fn settle(&self) -> Result<(), StoreError> {
+        self.inner.settle().await
+    }
+
+    fn track(&self, near: Arc<NearCache>) -> Box<dyn TrackedReads> {
+        Box::new(HookedReads { inner: self.inner.track(near), hook: Arc::clone(&self.hook) })
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         self.hook.before("ping", "").await?;
         self.inner.ping().await
@@ -176,5 +185,20 @@ impl<H: Hook> SessionStore for Hooked<H> {
 
     fn has_answered(&self) -> bool {
         self.inner.has_answered()
+    }
+}
+
+/// Its tracked reads: to the hook they are reads like others.
+#[derive(Debug)]
+struct HookedReads<H> {
+    inner: Box<dyn TrackedReads>,
+    hook: Arc<H>,
+}
+
+#[async_trait]
+impl<H: Hook> TrackedReads for HookedReads<H> {
+    async fn read_session(&self, key: &SessionKey) -> Result<Option<StoredSession>, StoreError> {
+        self.hook.before("read_session", &key.to_string()).await?;
+        self.inner.read_session(key).await
     }
 }

@@ -27,6 +27,8 @@ mod commands;
 mod hooked;
 mod lifecycle;
 mod limits;
+mod nearness;
+mod orders;
 mod revocation;
 mod sealing;
 
@@ -34,6 +36,10 @@ pub use self::commands::*;
 pub use self::hooked::{Hook, Hooked};
 pub use self::lifecycle::*;
 pub use self::limits::*;
+pub use self::nearness::*;
+pub use self::orders::the_protocol_holds_in_any_order;
+#[cfg(test)]
+pub(in crate::session) use self::orders::{PAIRS, Revocation, Variant, by_chance, run};
 pub use self::revocation::*;
 pub use self::sealing::*;
 
@@ -118,6 +124,15 @@ macro_rules! store_contract {
             a_login_that_took_too_long_gets_no_session
             a_revoked_session_leaves_nothing_behind
             many_sessions_are_revoked_at_once
+            the_protocol_holds_in_any_order
+
+            what_is_near_asks_the_store_nothing
+            what_one_replica_ends_every_other_refuses
+            everybody_revoked_is_refused_near_too
+            a_new_version_is_found_by_every_replica
+            a_use_changes_nothing_near
+            what_looks_idle_near_is_read_again
+            without_staleness_every_request_asks_the_store
 
             the_oldest_session_makes_room
             dead_sessions_take_no_room
@@ -270,6 +285,25 @@ impl Replica {
     /// What the session's cookie opens now.
     pub async fn load(&self, live: &LiveSession) -> Lookup {
         self.sessions.load(live.token(), self.now()).await.unwrap()
+    }
+
+    /// What a request with the session's cookie finds now.
+    pub async fn find(&self, live: &LiveSession) -> Lookup {
+        self.sessions.find(live.token(), self.now()).await.unwrap()
+    }
+
+    /// Waits until the near cache may be trusted, and has the session in it.
+    pub async fn bring_near(&self, live: &LiveSession) -> Arc<LiveSession> {
+        let hits = || self.sessions.metrics().near_cache.map_or(0, |near| near.hits);
+        for _ in 0..1000 {
+            let before = hits();
+            let Lookup::Found(found) = self.find(live).await else { panic!("not found") };
+            if hits() > before {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("never near");
     }
 
     pub async fn is_alive(&self, live: &LiveSession) -> bool {

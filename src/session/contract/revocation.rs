@@ -19,7 +19,8 @@ fn at(issuer: &str, subject: &str, provider_sid: Option<&str>) -> NewSession {
     login
 }
 
-/// SESS-17, LOGOUT-07: all sessions of the user die, on all replicas, and nobody else's.
+/// SESS-17, LOGOUT-07: all sessions of the user die, on all replicas, and nobody else's; TOK-18: an equal `sub` at another issuer is
+/// somebody else.
 pub async fn a_user_is_revoked_everywhere_and_only_there(store: Store, _: &dyn Passing) {
     let (one, two) = (Replica::over(&store), Replica::over(&store));
     let mut mine = Vec::new();

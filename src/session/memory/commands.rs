@@ -3,6 +3,7 @@
 //! No command waits for anything while it holds the shelf.
 
 use std::ops::Bound;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,9 +12,10 @@ use bytes::Bytes;
 use super::{Entry, Members, MemoryStore, PAGE, Shelf, Value, until};
 use crate::base::Timestamp;
 use crate::session::names::Name;
+use crate::session::near_cache::NearCache;
 use crate::session::store::{
     Member, MemberPage, NewRecord, Record, Removed, SessionStore, StoreCounters, StoreError, StoredOperator,
-    StoredSession, Swap,
+    StoredSession, Swap, TrackedReads,
 };
 use crate::session::token::SessionKey;
 
@@ -43,6 +45,7 @@ impl SessionStore for MemoryStore {
             return Ok(Swap::Conflict);
         }
         entry.value = versioned(record);
+        shelf.tell(key);
         Ok(Swap::Replaced)
     }
 
@@ -155,7 +158,11 @@ impl SessionStore for MemoryStore {
         let raised = to.max(number(&shelf, name, now));
         let lives = shelf.get(name, now).and_then(|entry| entry.expires);
         let expires = ttl.map(|ttl| until(now, ttl)).map(|expires| lives.map_or(expires, |lives| lives.max(expires)));
-        shelf.put(name.clone(), Value::Number(raised), expires, now)
+        shelf.put(name.clone(), Value::Number(raised), expires, now)?;
+        if *name == Name::generation() {
+            shelf.tell_generation(raised);
+        }
+        Ok(())
     }
 
     async fn mark_once(&self, name: &Name, ttl: Duration) -> Result<bool, StoreError> {
@@ -230,6 +237,19 @@ impl SessionStore for MemoryStore {
         Ok(true)
     }
 
+    async fn settle(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn track(&self, near: Arc<NearCache>) -> Box<dyn TrackedReads> {
+        let (mut shelf, now) = self.at();
+        shelf.near.retain(|near| near.strong_count() > 0);
+        shelf.near.push(Arc::downgrade(&near));
+        near.confirm_always();
+        near.know_generation(near.generation_turn(), number(&shelf, &Name::generation(), now));
+        Box::new(Self::clone(self))
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         self.counters.command();
         Ok(())
@@ -289,10 +309,18 @@ fn delete(shelf: &mut Shelf, key: &SessionKey, now: Timestamp) -> Option<Removed
     let record = shelf.remove(&Name::record(key), now);
     let operator = shelf.remove(&Name::operator(key), now);
     shelf.remove(&Name::activity(key), now);
+    shelf.tell(key);
     record.map(|_| Removed {
         operator: match operator {
             Some(Value::Bytes(sealed)) => Some(sealed),
             _ => None,
         },
     })
+}
+
+#[async_trait]
+impl TrackedReads for MemoryStore {
+    async fn read_session(&self, key: &SessionKey) -> Result<Option<StoredSession>, StoreError> {
+        SessionStore::read_session(self, key).await
+    }
 }

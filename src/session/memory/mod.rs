@@ -3,30 +3,32 @@
 //! It never outlives the process and never grows without bound: what has expired is swept a little with each write.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::names::Name;
+use super::near_cache::NearCache;
 use super::store::{Member, StoreCounters, StoreError, Unavailable};
+use super::token::SessionKey;
 use crate::base::{Clock, Timestamp};
 
 mod commands;
 
-/// A store that lives and dies with this process. Expiry is judged by the clock that it was given.
-#[derive(Debug)]
+/// A store that lives and dies with this process; clones are the same store. Expiry is judged by the clock that it was given.
+#[derive(Clone, Debug)]
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
-    shelf: Mutex<Shelf>,
-    counters: StoreCounters,
+    shelf: Arc<Mutex<Shelf>>,
+    counters: Arc<StoreCounters>,
 }
 
 impl MemoryStore {
     /// An empty one.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, shelf: Mutex::default(), counters: StoreCounters::default() }
+        Self { clock, shelf: Arc::default(), counters: Arc::default() }
     }
 
     /// How many keys it holds, expired ones that were not swept yet included.
@@ -53,6 +55,8 @@ impl MemoryStore {
 struct Shelf {
     entries: HashMap<Name, Entry>,
     expiries: BTreeSet<(Timestamp, Name)>,
+    /// Who is told of changes, before a command answers.
+    near: Vec<Weak<NearCache>>,
 }
 
 #[derive(Debug)]
@@ -142,6 +146,19 @@ impl Shelf {
             self.expiries.remove(&(expires, name.clone()));
         }
         entry.expires.is_none_or(|expires| expires > now).then_some(entry.value)
+    }
+
+    /// Tells of a session that is another one now, or none.
+    fn tell(&self, key: &SessionKey) {
+        self.near.iter().filter_map(Weak::upgrade).for_each(|near| near.changed(key));
+    }
+
+    /// Tells of a generation that is another one now.
+    fn tell_generation(&self, generation: u64) {
+        for near in self.near.iter().filter_map(Weak::upgrade) {
+            near.generation_changed();
+            near.know_generation(near.generation_turn(), generation);
+        }
     }
 
     /// A little with each write: what comes in is outpaced, and no write pays for a backlog.

@@ -2,6 +2,7 @@
 //!
 //! Every command names the keys of one slot only, and none is sent twice.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,12 +10,15 @@ use bytes::Bytes;
 use fred::interfaces::ClientLike as _;
 use fred::prelude::Value;
 
-use super::{RedisStore, scripts};
+use super::pulse::Pulse;
+use super::tracking::Tracking;
+use super::{Link, RedisStore, scripts};
 use crate::base::Timestamp;
 use crate::session::names::Name;
+use crate::session::near_cache::NearCache;
 use crate::session::store::{
     Member, MemberPage, NewRecord, Record, Removed, SessionStore, StoreCounters, StoreError, StoredOperator,
-    StoredSession, Swap,
+    StoredSession, Swap, TrackedReads,
 };
 use crate::session::token::SessionKey;
 
@@ -23,19 +27,16 @@ impl SessionStore for RedisStore {
     async fn create_session(&self, key: &SessionKey, new: NewRecord<'_>, ttl: Duration) -> Result<bool, StoreError> {
         let keys = [Name::record(key), Name::operator(key)];
         let args = vec![versioned(new.record), bytes(new.operator), millis(ttl)];
-        self.run(&scripts::CREATE, &keys.each_ref().map(Name::as_str), args).await
+        self.commands.run(&scripts::CREATE, &keys.each_ref().map(Name::as_str), args).await
     }
 
     async fn read_session(&self, key: &SessionKey) -> Result<Option<StoredSession>, StoreError> {
-        let args = vec![text(&Name::record(key)), text(&Name::activity(key))];
-        let (record, seen): (Option<Bytes>, Option<i64>) = self.call("MGET", args).await?;
-        let Some(record) = record else { return Ok(None) };
-        Ok(Some(StoredSession { record: read_versioned(record)?, seen: seen.map(Timestamp::from_unix_millis) }))
+        TrackedReads::read_session(&self.commands, key).await
     }
 
     async fn replace_session(&self, key: &SessionKey, expected: u64, record: &Record) -> Result<Swap, StoreError> {
         let args = vec![bytes(&expected.to_be_bytes()), versioned(record)];
-        match self.run(&scripts::REPLACE, &[Name::record(key).as_str()], args).await? {
+        match self.commands.run(&scripts::REPLACE, &[Name::record(key).as_str()], args).await? {
             0_i64 => Ok(Swap::Gone),
             1 => Ok(Swap::Conflict),
             2 => Ok(Swap::Replaced),
@@ -45,7 +46,7 @@ impl SessionStore for RedisStore {
 
     async fn delete_session(&self, key: &SessionKey) -> Result<Option<Removed>, StoreError> {
         let keys = [Name::record(key), Name::activity(key), Name::operator(key)];
-        let removed = self.run(&scripts::DELETE, &keys.each_ref().map(Name::as_str), Vec::new()).await?;
+        let removed = self.commands.run(&scripts::DELETE, &keys.each_ref().map(Name::as_str), Vec::new()).await?;
         Ok(read_removed(removed))
     }
 
@@ -53,30 +54,32 @@ impl SessionStore for RedisStore {
         let keys = [Name::record(key), Name::activity(key), Name::operator(key)];
         let seen = seen.map(|seen| seen.unix_millis().to_string()).unwrap_or_default();
         let args = vec![Value::from(seen)];
-        let removed = self.run(&scripts::DELETE_UNSEEN, &keys.each_ref().map(Name::as_str), args).await?;
+        let removed = self.commands.run(&scripts::DELETE_UNSEEN, &keys.each_ref().map(Name::as_str), args).await?;
         Ok(read_removed(removed))
     }
 
     async fn touch_session(&self, key: &SessionKey, at: Timestamp) -> Result<bool, StoreError> {
         let keys = [Name::record(key), Name::activity(key)];
-        self.run(&scripts::TOUCH, &keys.each_ref().map(Name::as_str), vec![Value::from(at.unix_millis())]).await
+        self.commands
+            .run(&scripts::TOUCH, &keys.each_ref().map(Name::as_str), vec![Value::from(at.unix_millis())])
+            .await
     }
 
     async fn read_operator(&self, key: &SessionKey) -> Result<Option<StoredOperator>, StoreError> {
         let args = vec![text(&Name::operator(key)), text(&Name::activity(key))];
-        let (sealed, seen): (Option<Bytes>, Option<i64>) = self.call("MGET", args).await?;
+        let (sealed, seen): (Option<Bytes>, Option<i64>) = self.commands.call("MGET", args).await?;
         Ok(sealed.map(|sealed| StoredOperator { sealed, seen: seen.map(Timestamp::from_unix_millis) }))
     }
 
     async fn replace_operator(&self, key: &SessionKey, sealed: &[u8]) -> Result<bool, StoreError> {
         let args = vec![text(&Name::operator(key)), bytes(sealed), "XX".into(), "KEEPTTL".into()];
-        let written: Option<String> = self.call("SET", args).await?;
+        let written: Option<String> = self.commands.call("SET", args).await?;
         Ok(written.is_some())
     }
 
     async fn add_member(&self, index: &Name, member: &Member, ttl: Duration) -> Result<(), StoreError> {
         let args = vec![Value::from(member.to_string()), millis(ttl)];
-        self.run(&scripts::ADD_MEMBER, &[index.as_str()], args).await
+        self.commands.run(&scripts::ADD_MEMBER, &[index.as_str()], args).await
     }
 
     async fn scan_members(&self, index: &Name, cursor: Option<&str>) -> Result<MemberPage, StoreError> {
@@ -86,7 +89,7 @@ impl SessionStore for RedisStore {
             Some(Err(_)) => return Ok(MemberPage::default()),
         };
         let args = vec![text(index), Value::from(cursor.to_string()), "COUNT".into(), PAGE.into()];
-        let (next, found): (String, Vec<String>) = self.call("ZSCAN", args).await?;
+        let (next, found): (String, Vec<String>) = self.commands.call("ZSCAN", args).await?;
         // Members and their scores take turns. What is no member was not put there by us and names nothing.
         let members = found.iter().step_by(2).filter_map(|member| Member::parse(member)).collect();
         Ok(MemberPage { members, next: (next != "0").then_some(next) })
@@ -96,90 +99,118 @@ impl SessionStore for RedisStore {
         for some in members.chunks(PAGE as usize) {
             let mut args = vec![text(index)];
             args.extend(some.iter().map(|member| Value::from(member.to_string())));
-            let _: i64 = self.call("ZREM", args).await?;
+            let _: i64 = self.commands.call("ZREM", args).await?;
         }
         Ok(())
     }
 
     async fn next_number(&self, name: &Name) -> Result<u64, StoreError> {
-        self.call("INCR", vec![text(name)]).await
+        self.commands.call("INCR", vec![text(name)]).await
     }
 
     async fn read_number(&self, name: &Name) -> Result<u64, StoreError> {
-        let number: Option<u64> = self.call("GET", vec![text(name)]).await?;
+        let number: Option<u64> = self.commands.call("GET", vec![text(name)]).await?;
         Ok(number.unwrap_or(0))
     }
 
     async fn raise_number(&self, name: &Name, to: u64, ttl: Option<Duration>) -> Result<(), StoreError> {
         let args = vec![Value::from(to.to_string()), ttl.map_or_else(|| "".into(), millis)];
-        self.run(&scripts::RAISE, &[name.as_str()], args).await
+        self.commands.run(&scripts::RAISE, &[name.as_str()], args).await
     }
 
     async fn mark_once(&self, name: &Name, ttl: Duration) -> Result<bool, StoreError> {
-        self.set_new(name, "1".into(), ttl).await
+        self.commands.set_new(name, "1".into(), ttl).await
     }
 
     async fn mark(&self, name: &Name, ttl: Duration) -> Result<(), StoreError> {
-        self.set(name, "1".into(), ttl).await
+        self.commands.set(name, "1".into(), ttl).await
     }
 
     async fn is_marked(&self, name: &Name) -> Result<bool, StoreError> {
-        self.call("EXISTS", vec![text(name)]).await
+        self.commands.call("EXISTS", vec![text(name)]).await
     }
 
     async fn point(&self, name: &Name, to: &SessionKey, ttl: Duration) -> Result<(), StoreError> {
-        self.set(name, to.to_string().into(), ttl).await
+        self.commands.set(name, to.to_string().into(), ttl).await
     }
 
     async fn follow(&self, name: &Name) -> Result<Option<SessionKey>, StoreError> {
-        let key: Option<String> = self.call("GET", vec![text(name)]).await?;
+        let key: Option<String> = self.commands.call("GET", vec![text(name)]).await?;
         Ok(key.as_deref().and_then(SessionKey::parse))
     }
 
     async fn unpoint(&self, name: &Name) -> Result<(), StoreError> {
-        self.call("DEL", vec![text(name)]).await
+        self.commands.call("DEL", vec![text(name)]).await
     }
 
     async fn acquire_lease(&self, name: &Name, owner: &str, ttl: Duration) -> Result<bool, StoreError> {
-        self.set_new(name, owner.into(), ttl).await
+        self.commands.set_new(name, owner.into(), ttl).await
     }
 
     async fn renew_lease(&self, name: &Name, owner: &str, ttl: Duration) -> Result<bool, StoreError> {
-        self.run(&scripts::RENEW_LEASE, &[name.as_str()], vec![owner.into(), millis(ttl)]).await
+        self.commands.run(&scripts::RENEW_LEASE, &[name.as_str()], vec![owner.into(), millis(ttl)]).await
     }
 
     async fn release_lease(&self, name: &Name, owner: &str) -> Result<bool, StoreError> {
-        self.run(&scripts::RELEASE_LEASE, &[name.as_str()], vec![owner.into()]).await
+        self.commands.run(&scripts::RELEASE_LEASE, &[name.as_str()], vec![owner.into()]).await
     }
 
     async fn read_shared(&self, name: &Name) -> Result<Option<Record>, StoreError> {
-        let value: Option<Bytes> = self.call("GET", vec![text(name)]).await?;
+        let value: Option<Bytes> = self.commands.call("GET", vec![text(name)]).await?;
         value.map(read_versioned).transpose()
     }
 
     async fn swap_shared(&self, name: &Name, expected: Option<u64>, record: &Record) -> Result<bool, StoreError> {
         let expected = expected.map_or_else(|| "".into(), |version| bytes(&version.to_be_bytes()));
-        self.run(&scripts::SWAP_SHARED, &[name.as_str()], vec![expected, versioned(record)]).await
+        self.commands.run(&scripts::SWAP_SHARED, &[name.as_str()], vec![expected, versioned(record)]).await
+    }
+
+    async fn settle(&self) -> Result<(), StoreError> {
+        self.pulse.settle().await
+    }
+
+    fn track(&self, near: Arc<NearCache>) -> Box<dyn TrackedReads> {
+        let pulse = Pulse::new(&self.config, &self.commands, self.pulse.replicas());
+        let client = super::client(self.config.clone(), self.commands.deadline);
+        match client.and_then(|client| Ok((client, pulse?))) {
+            Ok((client, pulse)) => Box::new(Tracking::start(client, self.commands.clone(), pulse, near)),
+            // Not reached: the same configuration made the first client. Without it every request asks the store.
+            Err(error) => {
+                tracing::error!(%error, "there is no near cache");
+                Box::new(self.commands.clone())
+            }
+        }
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        self.within(self.commands.ping::<()>(None)).await
+        self.commands.within(Box::pin(self.commands.client.ping::<()>(None))).await
     }
 
     fn counters(&self) -> &StoreCounters {
-        &self.shared.counters
+        &self.commands.shared.counters
     }
 
     fn away_since(&self) -> Option<Timestamp> {
-        self.shared.outage.away_since()
+        self.commands.shared.outage.away_since()
     }
 
     fn has_answered(&self) -> bool {
-        self.shared.outage.met()
+        self.commands.shared.outage.met()
     }
 }
 
-impl RedisStore {
+/// Reads that nobody is told about.
+#[async_trait]
+impl TrackedReads for Link {
+    async fn read_session(&self, key: &SessionKey) -> Result<Option<StoredSession>, StoreError> {
+        let args = vec![text(&Name::record(key)), text(&Name::activity(key))];
+        let (record, seen): (Option<Bytes>, Option<i64>) = self.call("MGET", args).await?;
+        let Some(record) = record else { return Ok(None) };
+        Ok(Some(StoredSession { record: read_versioned(record)?, seen: seen.map(Timestamp::from_unix_millis) }))
+    }
+}
+
+impl Link {
     async fn set(&self, name: &Name, value: Value, ttl: Duration) -> Result<(), StoreError> {
         self.call("SET", vec![text(name), value, "PX".into(), millis(ttl)]).await
     }
@@ -209,7 +240,7 @@ fn versioned(record: &Record) -> Value {
     Value::Bytes([&record.version.to_be_bytes()[..], &record.sealed].concat().into())
 }
 
-fn read_versioned(mut value: Bytes) -> Result<Record, StoreError> {
+pub(super) fn read_versioned(mut value: Bytes) -> Result<Record, StoreError> {
     let Some(version) = value.first_chunk::<8>().map(|version| u64::from_be_bytes(*version)) else {
         return Err(StoreError::Nonsense("with a record too short to be one"));
     };

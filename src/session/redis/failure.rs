@@ -34,6 +34,11 @@ pub(super) fn read(error: &Error) -> StoreError {
     })
 }
 
+/// Whether a cluster did not carry the command out, because its key is elsewhere or on its way.
+pub(super) fn is_elsewhere(error: &Error) -> bool {
+    error.details() == REDIRECTED || error.details().starts_with("TRYAGAIN")
+}
+
 /// Whether the server has never heard of the script.
 pub(super) fn is_unknown_script(error: &Error) -> bool {
     error.details().starts_with("NOSCRIPT")
@@ -55,9 +60,13 @@ const SAID: &[(&str, Unavailable)] = &[
     ("TRYAGAIN", Unavailable::Moved),
     ("MOVED ", Unavailable::Moved),
     ("ASK ", Unavailable::Moved),
+    (REDIRECTED, Unavailable::Moved),
     ("Client is not initialized", Unavailable::Disconnected),
     ("Failed to send command to router", Unavailable::Disconnected),
 ];
+
+/// What the client says of a redirection that it was told not to follow.
+const REDIRECTED: &str = "Too many redirections.";
 
 #[cfg(test)]
 mod tests {
@@ -82,6 +91,7 @@ mod tests {
             (ErrorKind::Auth, "WRONGPASS invalid username-password pair or user is disabled.", "credentials"),
             (ErrorKind::Unknown, "LOADING Redis is loading the dataset in memory", "loading"),
             (ErrorKind::Cluster, "MOVED 3999 127.0.0.1:6381", "moved"),
+            (ErrorKind::Routing, "Too many redirections.", "moved"),
             (ErrorKind::Canceled, "Connection closed unexpectedly.", "disconnected"),
             (ErrorKind::IO, "Custom { kind: InvalidData, error: InvalidCertificate(UnknownIssuer) }", "tls"),
             (ErrorKind::Timeout, "Request timed out.", "deadline"),

@@ -158,3 +158,12 @@ redis.call('SET', KEYS[1], ARGV[2])
 return 1",
     )
 });
+
+/// guard, fresh | ttl: in this order, so that whoever hears of the second has heard of the first.
+pub(super) static BEAT: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "redis.call('SET', KEYS[1], '', 'PX', ARGV[1])
+redis.call('SET', KEYS[2], '', 'PX', ARGV[1])
+return 1",
+    )
+});

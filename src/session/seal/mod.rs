@@ -142,11 +142,20 @@ impl std::fmt::Debug for Ring {
     }
 }
 
+/// Reads the inside of a record, for fuzzing: in the product only what was sealed gets so far.
+#[cfg(any(test, feature = "testing"))]
+#[must_use]
+pub fn read_record(plain: &[u8], token: &SessionToken) -> Option<Session> {
+    record::decode(plain, token)
+}
+
 /// What something sealed under the server secret alone is for. What was sealed for one purpose never opens for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
     /// A login under way, in the browser.
     LoginAttempt,
+    /// What a provider answered by a form, in the browser for the moment until it asks again.
+    AuthorizationResponse,
     /// Where to go after logout, in the browser.
     LogoutReturn,
     /// How often a login came back without a session, in the browser.
@@ -163,6 +172,7 @@ impl Purpose {
     fn label(self) -> &'static [u8] {
         match self {
             Self::LoginAttempt => b"login attempt",
+            Self::AuthorizationResponse => b"authorization response",
             Self::LogoutReturn => b"logout return",
             Self::LoopBreaker => b"loop breaker",
             Self::OperatorRecord => b"operator record",

@@ -121,6 +121,7 @@ fn settings(target: Target) -> UpstreamSettings {
         target,
         host_header: HostHeader::Preserve,
         ca: None,
+        client_certificate: None,
         connect: Duration::from_secs(2),
         response: Duration::from_secs(5),
         idle: None,

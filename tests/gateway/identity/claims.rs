@@ -1,7 +1,9 @@
 //! Which claims go along, and in what form.
 
+use http::Method;
 use serde_json::json;
 
+use crate::support::client::Ask;
 use crate::world::World;
 
 /// ID-12: an upstream learns what its configuration names and nothing else: by default nothing.
@@ -28,7 +30,55 @@ async fn only_named_claims_go_along() {
     );
 }
 
-/// ID-12: a list that does not fit is an error that names it in the log; never a part of it.
+/// LOGIN-19: the scope that was granted counts, for the upstream's token and headers and for a route that requires it: what was asked for
+/// when the provider says nothing, less when it grants less, also when a refresh narrows it. No claim of that name stands in for it.
+#[tokio::test]
+async fn the_granted_scope_counts() {
+    let world = World::with(|config| {
+        config
+            .with("[upstreams.app.identity]\nclaims = [\"scope\"]\nheaders = { X-Scope = \"scope\" }")
+            .with("providers.corp.scopes = [\"openid\", \"email\", \"orders\"]")
+            .route("path = \"/orders\"\nupstream = \"app\"\nrequire = { scope = [\"orders\"] }")
+    })
+    .await;
+    world.op.set_claim("alice", "scope", "openid orders admin");
+    let narrowed = |scope: serde_json::Value| {
+        move |answer: &mut serde_json::Value| match &scope {
+            serde_json::Value::Null => drop(answer.as_object_mut().unwrap().remove("scope")),
+            scope => answer["scope"] = scope.clone(),
+        }
+    };
+    for (granted, scope, status) in [
+        (json!(null), "openid email orders", 200),
+        (json!("openid email orders"), "openid email orders", 200),
+        (json!("openid email"), "openid email", 403),
+        (json!("openid ordersx"), "openid ordersx", 403),
+    ] {
+        world.op.behave();
+        world.op.script(|script| {
+            script.token_answer(narrowed(granted.clone()));
+        });
+        let cookie = world.cookie().await;
+        let seen = world.seen("GET /x", &[&cookie]).await;
+        assert_eq!(seen.identity().unwrap()["scope"], scope, "{granted}");
+        assert_eq!(seen.header("x-scope"), Some(scope), "{granted}");
+        assert_eq!(world.ask("GET /orders", &[&cookie]).await.status, status, "{granted}");
+    }
+
+    world.op.behave();
+    let browser = world.signed_in().await;
+    browser.fetch(world.url("/orders")).await.expect_status(200);
+    world.op.script(|script| {
+        script.refresh_answer(narrowed(json!("openid")));
+    });
+    browser.ask(Ask::fetch(Method::POST, world.url("/oauth2/session/refresh"))).await.expect_status(200);
+    browser.fetch(world.url("/orders")).await.expect_status(403);
+    browser.fetch(world.url("/x")).await.expect_status(200);
+    assert_eq!(world.echo.last().identity().unwrap()["scope"], "openid");
+}
+
+/// ID-12, OPS-04: a list that does not fit is an error that names it in the log; never a part of it, and never a request without the
+/// identity that it is about. The next request is answered.
 #[tokio::test]
 async fn long_lists_are_whole_or_refused() {
     let world = World::with(|config| {

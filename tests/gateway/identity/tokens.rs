@@ -14,7 +14,8 @@ async fn jwks(world: &World) -> Value {
     world.ask("GET /oauth2/jwks", &[]).await.json()
 }
 
-/// ID-05: an application that checks as the docs say accepts its own tokens and refuses those of others.
+/// ID-05, ID-16: an application that checks as the docs say accepts its own tokens and refuses those of others; a token says what kind of
+/// caller it is about, and names the session without its cookie.
 #[tokio::test]
 async fn applications_can_check_tokens() {
     let other = Echo::start().await;

@@ -1,5 +1,6 @@
 //! The listener that only redirects, and HSTS.
 
+use crate::support::h2::H2;
 use crate::support::raw::{Answer, Raw};
 use crate::support::{BadOp, ConfigBuilder, Echo, Gateway, TestCa};
 
@@ -105,4 +106,68 @@ async fn https_answers_carry_hsts() {
         let own = ask(raw, &host, "GET /public/header?Strict-Transport-Security=max-age%3D5", &[]).await;
         assert_eq!(own.header_all("strict-transport-security"), ["max-age=5"]);
     }
+}
+
+/// TLS-04, CACHE-03: what is refused before anybody reads the request carries the fields of our other answers too: heads that cannot be
+/// read, whole or in pieces, alone or behind a request that was answered, too large ones, too long targets, CONNECT; over HTTP/2 as well.
+#[tokio::test]
+async fn refusals_of_heads_carry_hsts() {
+    let (ca, op, echo) = (TestCa::new(), BadOp::start().await, Echo::start().await);
+    let gateway = gateway(&ca, &op, &echo, "").await;
+    let host = gateway.public_url().trim_start_matches("https://").to_owned();
+    let check = |answer: &Answer, status: u16, secure: bool, what: &str| {
+        assert_eq!(answer.status, status, "{what}: {answer:?}");
+        let hsts = answer.header_all("strict-transport-security");
+        assert_eq!(hsts, if secure { vec!["max-age=31536000"] } else { vec![] }, "{what}");
+        for (name, value) in [
+            ("cache-control", "no-store"),
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+            ("cross-origin-opener-policy", "same-origin"),
+        ] {
+            assert_eq!(answer.header_all(name), [value], "{what}: {name}");
+        }
+    };
+    let long = "a".repeat(40_000);
+    let good = format!("GET /public/status?code=204 HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    for (head, status) in [
+        (format!("GET / HTTP/1.1\nHost: {host}\r\n\r\n"), 400),
+        ("GET / HTTP/1.1\r\n\r\n".to_owned(), 400),
+        ("nonsense\r\n\r\n".to_owned(), 400),
+        (format!("GET / HTTP/1.1\r\nHost: {host}\r\nX: {long}\r\n\r\n"), 431),
+        (format!("GET /{} HTTP/1.1\r\nHost: {host}\r\n\r\n", "a".repeat(20_000)), 414),
+        (format!("CONNECT {host} HTTP/1.1\r\nHost: {host}\r\n\r\n"), 405),
+    ] {
+        let what = &head[..head.len().min(40)];
+        let mut raw = Raw::connect_tls(gateway.address(), NAME, &ca, &["http/1.1"]).await.unwrap();
+        raw.send(&head).await;
+        check(&raw.answer().await.unwrap(), status, true, what);
+
+        // Behind one that is answered, in one piece with it.
+        let mut raw = Raw::connect_tls(gateway.address(), NAME, &ca, &["http/1.1"]).await.unwrap();
+        raw.send(format!("{good}{head}")).await;
+        assert_eq!(raw.answer().await.unwrap().status, 204, "{what}");
+        check(&raw.answer().await.unwrap(), status, true, what);
+
+        let mut raw = Raw::connect_tls(gateway.address(), NAME, &ca, &["http/1.1"]).await.unwrap();
+        let (first, rest) = head.split_at(head.len() / 2);
+        raw.send(first).await;
+        tokio::task::yield_now().await;
+        raw.send(rest).await;
+        check(&raw.answer().await.unwrap(), status, true, what);
+    }
+    // Over plain HTTP the same without it (RFC 6797 section 7.2).
+    let plain: std::net::SocketAddr = gateway.listeners()[1].trim_start_matches("http://").parse().unwrap();
+    let mut raw = Raw::connect(plain).await;
+    raw.send("nonsense\r\n\r\n").await;
+    check(&raw.answer().await.unwrap(), 400, false, "plain");
+    assert_eq!(raw.answer().await.map(|answer| answer.status), None, "and that is the end");
+
+    let h2 = H2::connect_tls(gateway.address(), NAME, &ca).await;
+    let request = http::Request::get(format!("https://{host}/{}", "a".repeat(20_000))).body("").unwrap();
+    let answer = h2.send(request).await.unwrap();
+    assert_eq!(
+        (answer.status, answer.headers["strict-transport-security"].to_str().unwrap()),
+        (414, "max-age=31536000")
+    );
 }

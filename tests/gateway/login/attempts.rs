@@ -3,7 +3,7 @@
 use tokio::task::JoinSet;
 use url::Url;
 
-use super::{SESSION, answered, callback, param, who};
+use super::{SESSION, answered, callback, param, twin, who};
 use crate::support::Endpoint;
 use crate::world::World;
 
@@ -30,6 +30,13 @@ async fn a_login_belongs_to_the_browser_that_began_it() {
     assert_eq!(page.url.as_str(), world.url("/"));
     assert_eq!(who(&world, &bob).await.as_deref(), Some("bob"));
     assert!(world.op.requests(Endpoint::Token).iter().all(|sent| sent.param("code") != Some(&param(&back, "code"))));
+
+    // Nor does a login of one's own that is under way vouch for another's callback.
+    let carl = world.gateway.browser();
+    callback(&world, &carl, "/carl").await;
+    let redeemed = world.op.count(Endpoint::Token);
+    carl.step(back.clone()).await.expect_status(303);
+    assert_eq!((world.op.count(Endpoint::Token), carl.cookie(SESSION)), (redeemed, None));
 
     let page = ann.navigate(back).await.expect_status(200);
     assert_eq!(page.url.as_str(), world.url("/ann"));
@@ -83,14 +90,14 @@ async fn tabs_do_not_disturb_each_other() {
 }
 
 /// LOGIN-09: 100 pages opened without a session leave at most five attempts of ten minutes and a Cookie header below 4 KB;
-/// the newest still works, and clears its own.
+/// the newest still works, and clears its own; the oldest goes first.
 #[tokio::test]
 async fn pending_attempts_are_bounded() {
     let world = World::start().await;
     for filler in [0, 600, 2200] {
         let browser = world.gateway.browser();
         let url = Url::parse(&world.url("/")).unwrap();
-        let mut newest = None;
+        let (mut newest, mut before_it) = (None, None);
         for n in 0..100 {
             let page = browser.step(world.url(&format!("/page/{n}?{}", "f".repeat(filler)))).await.expect_status(303);
             let set = page.set_cookies();
@@ -99,9 +106,15 @@ async fn pending_attempts_are_bounded() {
             let header = browser.jar(|jar| jar.header(&url, |_| true)).unwrap();
             assert!(header.len() < 4096, "{} bytes of cookies", header.len());
             assert!(browser.cookies().len() <= 5);
-            newest = Some(page);
+            before_it = newest.replace(page);
         }
         let back = answered(&browser, &newest.unwrap()).await;
+        if filler < 1000 {
+            // The oldest went, so that the one before the newest works too.
+            let before_it = answered(&browser, &before_it.unwrap()).await;
+            let page = twin(&browser).navigate(before_it).await.expect_status(200);
+            assert_eq!(page.url.path(), "/page/98", "with {filler} bytes");
+        }
         let pending = || browser.cookies().iter().filter(|cookie| cookie.name.contains("-login-")).count();
         let before = pending();
         let page = browser.navigate(back).await.expect_status(200);

@@ -53,6 +53,13 @@ pub(crate) fn with_param(url: &Url, name: &str, value: Option<&str>) -> Url {
     url
 }
 
+/// A browser with the same cookies, so that what it does costs the first one none of its own.
+pub(crate) fn twin(browser: &Browser) -> Browser {
+    let (twin, cookies) = (browser.stranger(), browser.jar(|jar| jar.clone()));
+    twin.jar(|jar| *jar = cookies);
+    twin
+}
+
 /// Who is signed in, as a script learns it.
 pub(crate) async fn who(world: &World, browser: &Browser) -> Option<String> {
     let page = browser.fetch(world.url("/oauth2/userinfo")).await;

@@ -59,3 +59,65 @@ async fn the_address_cannot_be_made_up() {
         refused(&page);
     }
 }
+
+/// DOS-06, for callbacks: those that fail are counted, and an address that has failed too often waits, whatever it claims its
+/// address to be; logins of others, and those that succeed, are not held up.
+#[tokio::test]
+async fn callbacks_that_fail_are_limited() {
+    let world =
+        World::with(|config| config.with("limits.logins_per_minute = 20\nnetwork.trusted_proxies = [\"127.0.0.1\"]"))
+            .await;
+    let by = |address: &str, url: &str| Ask::navigation(url).header("x-forwarded-for", address);
+    let forged = world.url("/oauth2/callback?code=x");
+    let stranger = world.gateway.browser();
+    for _ in 0..20 {
+        stranger.ask(by("192.0.2.1", &forged)).await.expect_status(400);
+    }
+    refused(&stranger.ask(by("192.0.2.1", &forged)).await);
+    refused(&stranger.ask(by("198.51.100.7, 192.0.2.1", &world.url("/oauth2/callback?code=x&state=y"))).await);
+    refused(
+        &stranger
+            .ask(Ask::form(world.url("/oauth2/callback"), &[("a", "b")]).header("x-forwarded-for", "192.0.2.1"))
+            .await,
+    );
+    assert!(world.gateway.metrics().await.sum("vestibule_limited_total", &[("kind", "failed_callbacks")]) >= 3.0);
+    // Everybody else, and more often than anybody may fail.
+    for n in 0..3 {
+        let ask = Ask::navigation(world.url("/")).header("x-forwarded-for", &format!("192.0.2.{}", n + 2));
+        world.gateway.browser().follow(ask).await.expect_status(200);
+    }
+    let world = World::with(|config| config.with("limits.logins_per_minute = 4")).await;
+    for _ in 0..4 {
+        world.gateway.browser().navigate(world.url("/")).await.expect_status(200);
+    }
+    let back = world.url("/oauth2/callback?code=x");
+    for _ in 0..4 {
+        world.gateway.browser().step(&back).await.expect_status(400);
+    }
+    for (name, value) in [("x-forwarded-for", "192.0.2.9"), ("forwarded", "for=192.0.2.9")] {
+        refused(&world.gateway.browser().ask(Ask::navigation(&back).header(name, value)).await);
+    }
+}
+
+/// DOS-06, for bearer tokens: an address that comes with ones that are not taken, again and again, is told to wait; others are not.
+#[tokio::test]
+async fn bearer_tokens_that_are_not_taken_are_limited() {
+    let world =
+        World::with(|config| config.with("limits.logins_per_minute = 3\nnetwork.trusted_proxies = [\"127.0.0.1\"]"))
+            .await;
+    let with_token = |address: &str| {
+        Ask::plain(Method::GET, world.url("/api"))
+            .header("authorization", "Bearer guessed")
+            .header("x-forwarded-for", address)
+    };
+    let client = world.gateway.browser();
+    for _ in 0..3 {
+        let page = client.ask(with_token("192.0.2.1")).await.expect_status(401);
+        assert_eq!(page.header("www-authenticate"), Some("Bearer error=\"invalid_token\""));
+    }
+    refused(&client.ask(with_token("192.0.2.1")).await);
+    client.ask(with_token("192.0.2.2")).await.expect_status(401);
+    assert_eq!(world.gateway.metrics().await.sum("vestibule_limited_total", &[("kind", "failed_bearer_tokens")]), 1.0);
+    let plain = Ask::plain(Method::GET, world.url("/api")).header("x-forwarded-for", "192.0.2.1");
+    client.ask(plain).await.expect_status(401);
+}

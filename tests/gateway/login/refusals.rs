@@ -2,7 +2,8 @@
 
 use http::Method;
 
-use super::{ELSEWHERE, SESSION, answered, callback, param, who, with_param, world_at};
+use super::{ELSEWHERE, SESSION, answered, callback, param, twin, who, with_param, world_at};
+use crate::logout::two_providers;
 use crate::support::client::Ask;
 use crate::support::{BadOp, Endpoint, codec};
 use crate::world::World;
@@ -27,6 +28,10 @@ async fn what_is_no_navigation_gets_401() {
             "page request that says it is a script",
             plain(Method::GET).header("accept", "text/html").header("x-requested-with", "XMLHttpRequest"),
         ),
+        (
+            "fetch that names no destination",
+            plain(Method::GET).header("accept", "text/html").header("sec-fetch-mode", "cors"),
+        ),
         ("EventSource", get().header("accept", "text/event-stream")),
         ("image", Ask::image(&url)),
         ("frame", Ask::frame(&url)),
@@ -47,7 +52,9 @@ async fn what_is_no_navigation_gets_401() {
         let page = world.gateway.browser().ask(ask).await;
         assert_eq!(page.status, 401, "{what}: {page:?}");
         assert_eq!((page.header("location"), page.set_cookies().len()), (None, 0), "{what}");
-        if !matches!(what, "fetch that accepts pages" | "frame") && !what.contains("page") {
+        if !matches!(what, "fetch that accepts pages" | "fetch that names no destination" | "frame")
+            && !what.contains("page")
+        {
             assert_eq!(page.header("content-type"), Some("application/problem+json"), "{what}");
             let problem = page.json();
             assert_eq!(
@@ -133,6 +140,24 @@ async fn the_issuer_of_the_answer_is_checked() {
             assert_eq!(page.status, if good { 403 } else { 400 }, "error, {what}");
             assert_eq!(page.text().contains("told by them"), good, "error, {what}");
         }
+    }
+}
+
+/// LOGIN-12: with two providers, a code that comes with the other login's state is redeemed at neither.
+#[tokio::test]
+async fn a_code_is_redeemed_where_its_login_began() {
+    let (world, other) = two_providers().await;
+    let browser = world.gateway.browser();
+    let (corp, theirs) = (callback(&world, &browser, "/").await, callback(&world, &browser, "/other").await);
+    for (code, login) in [(&corp, &theirs), (&theirs, &corp)] {
+        let swapped = with_param(code, "state", Some(&param(login, "state")));
+        let page = twin(&browser).step(swapped).await;
+        assert_eq!((page.status, browser.cookie(SESSION)), (400, None), "{page:?}");
+    }
+    assert_eq!((world.op.count(Endpoint::Token), other.count(Endpoint::Token)), (0, 0));
+    for (back, op) in [(&corp, &world.op), (&theirs, &other)] {
+        browser.step(back.clone()).await.expect_status(303);
+        assert_eq!(op.count(Endpoint::Token), 1);
     }
 }
 

@@ -60,11 +60,15 @@ async fn good_targets_stand_and_cannot_be_exchanged() {
 
     let grants = world.op.grants("authorization_code");
     let browser = world.gateway.browser();
-    let back = callback(&world, &browser, "/").await;
+    // So long that the middle of the cookie is the target.
+    let back = callback(&world, &browser, &format!("/{}", "a".repeat(600))).await;
     let attempt = browser.cookies().into_iter().find(|cookie| cookie.name.contains("-login-")).unwrap();
-    for at in [0, attempt.value.len() / 2, attempt.value.len() - 1] {
+    let (middle, last) = (attempt.value.len() / 2, attempt.value.len() - 1);
+    for at in [0, middle, middle + 1, middle + 2, middle + 3, last] {
         let mut value = attempt.value.clone().into_bytes();
-        value[at] = if value[at] == b'A' { b'B' } else { b'A' };
+        // The next letter: were it text in another coding, it would most often be text again.
+        value[at] =
+            if value[at].is_ascii_alphanumeric() && !b"Zz9".contains(&value[at]) { value[at] + 1 } else { b'A' };
         let cookie = format!("{}={}", attempt.name, String::from_utf8(value).unwrap());
         let ask = Ask::navigation(back.as_str()).header("cookie", &cookie);
         let page = world.gateway.browser().without_cookies().ask(ask).await;

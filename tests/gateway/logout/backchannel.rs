@@ -154,6 +154,36 @@ async fn a_replay_harms_nobody() {
     }
 }
 
+/// LOGOUT-08, DOS-06: logout tokens that do not hold are limited for each address; a provider that signs out many people at once is not.
+#[tokio::test]
+async fn forged_tokens_are_limited_and_true_ones_are_not() {
+    let world =
+        World::with(|config| config.with("limits.logins_per_minute = 5\nnetwork.trusted_proxies = [\"127.0.0.1\"]"))
+            .await;
+    let (cookie, sid) = session_of(&world, "alice").await;
+    let post = async |address: &str, token: &str| {
+        let ask = Ask::plain(Method::POST, world.url(BACK))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("x-forwarded-for", address)
+            .body(codec::form(&[("logout_token", token)]));
+        world.gateway.browser().ask(ask).await
+    };
+    for n in 0..50 {
+        post("192.0.2.1", &world.op.logout_token(Some(&format!("user-{n}")), None)).await.expect_status(200);
+    }
+    for _ in 0..5 {
+        post("192.0.2.2", "forged").await.expect_status(400);
+    }
+    let page = post("198.51.100.7, 192.0.2.2", "forged").await.expect_status(429);
+    let wait: u64 = page.header("retry-after").expect("how long").parse().unwrap();
+    assert!((1..=12).contains(&wait), "{wait}");
+    no_store(&page);
+    assert_eq!(world.gateway.metrics().await.sum("vestibule_limited_total", &[("kind", "failed_logout_tokens")]), 1.0);
+    assert!(opens(&world, &cookie).await);
+    post("192.0.2.1", &world.op.logout_token(Some("alice"), Some(&sid))).await.expect_status(200);
+    assert!(!opens(&world, &cookie).await);
+}
+
 /// A provider that may not send logout tokens ends nothing.
 #[tokio::test]
 async fn it_can_be_turned_off() {

@@ -15,7 +15,8 @@ fn without(claims: &mut Value, name: &str) {
     claims.as_object_mut().unwrap().remove(name);
 }
 
-/// LOGOUT-06: every rule of a logout token, one broken at a time: 400, and the session lives; the whole one ends it.
+/// LOGOUT-06: every rule of a logout token, one broken at a time: 400, and the session lives; the whole one ends it. TOK-12: so it is
+/// with an ID token.
 #[tokio::test]
 async fn a_token_that_does_not_hold_ends_nothing() {
     let world = World::start().await;

@@ -43,6 +43,17 @@ async fn personal_answers_are_private() {
             assert!(varies_by_cookie(&answer), "{path} {upstream}: {answer:?}");
         }
     }
+    // What answers for every address answers for one that ends like a file's too.
+    for path in
+        ["/account/x.css", "/account;x.js", "/account/logo.png", "/account/x.woff2", "/static/app.js", "/a.css/b"]
+    {
+        for (said, told) in [("", "private"), ("Cache-Control: public, max-age=600\r\n", "private, max-age=600")] {
+            world.echo.answer_raw(path, format!("HTTP/1.1 200 OK\r\n{said}Content-Length: 2\r\n\r\nhi"));
+            let answer = world.ask(&format!("GET {path}"), &[&cookie]).await;
+            assert_eq!((answer.status, answer.header_all("cache-control")), (200, vec![told]), "{path} {said}");
+            assert!(varies_by_cookie(&answer), "{path} {said}: {answer:?}");
+        }
+    }
 }
 
 /// CACHE-02: where the route says so, and where nobody's session is looked at, the application's word stands.
@@ -65,6 +76,106 @@ async fn shareable_routes_are_left_alone() {
     assert_eq!(world.ask("GET /assets/x", &[]).await.status, 401, "shareable is not public");
 }
 
+/// A shared cache between everybody and the gateway, as RFC 9111 has it: it keeps what it may, and serves it to whoever asks the same with
+/// the same values of the fields that `Vary` names.
+#[derive(Default)]
+struct SharedCache {
+    kept: Vec<(String, Vec<String>, Answer)>,
+}
+
+impl SharedCache {
+    async fn get(&mut self, world: &World, target: &str, lines: &[&str]) -> Answer {
+        let said = |answer: &Answer| {
+            let names = answer.header_all("vary").join(",").to_lowercase();
+            let line = |name: &str| lines.iter().find(|line| line.to_lowercase().starts_with(&format!("{name}:")));
+            names.split(',').map(|name| line(name.trim()).map_or_else(String::new, |it| (*it).to_owned())).collect()
+        };
+        let found = self.kept.iter().find(|(kept, fields, answer)| kept == target && *fields == said(answer));
+        if let Some((_, _, answer)) = found {
+            return answer.clone();
+        }
+        let answer = world.ask(&format!("GET {target}"), lines).await;
+        if shared_cache_may_store(&answer) && answer.header("vary") != Some("*") {
+            self.kept.push((target.to_owned(), said(&answer), answer.clone()));
+        }
+        answer
+    }
+}
+
+/// CACHE-01, CACHE-05: behind a shared cache nobody gets what was answered to somebody else, and where one URL has a public and a personal
+/// form everybody gets their own; what is nobody's in particular is kept.
+#[tokio::test]
+async fn nobody_gets_what_is_somebody_elses() {
+    let world = World::start().await;
+    let alice = world.cookie().await;
+    world.op.script(|script| {
+        script.user("bob");
+    });
+    let bob = world.cookie().await;
+    let mut cache = SharedCache::default();
+    for target in ["/x?", "/account/x.css?", "/optional/x?", "/x/header?Cache-Control=public,%20max-age=60&"] {
+        for _ in 0..2 {
+            for (cookie, sub) in [(Some(&alice), "alice"), (Some(&bob), "bob"), (None, "")] {
+                world.echo.forget();
+                let lines: Vec<&str> = cookie.into_iter().map(String::as_str).collect();
+                let answer = cache.get(&world, target, &lines).await;
+                if cookie.is_some() {
+                    assert_eq!((answer.status, world.echo.count()), (200, 1), "{sub} {target}");
+                    assert_eq!(world.echo.last().identity().unwrap()["sub"], sub, "{target}");
+                } else if target.starts_with("/optional") {
+                    let seen = answer.json();
+                    assert!(answer.status == 200 && !seen.to_string().contains("x-vestibule-identity"), "{seen}");
+                } else {
+                    assert_eq!((answer.status, world.echo.count()), (401, 0), "{target}");
+                }
+            }
+        }
+    }
+    // The cache is one: a public answer is served again without anybody being asked.
+    for count in [1, 1] {
+        cache.get(&world, "/public/once?Cache-Control=public", &[]).await;
+        assert_eq!(world.echo.requests().iter().filter(|seen| seen.target.contains("once")).count(), count);
+    }
+}
+
+/// LOGOUT-16, CACHE-02: a route whose pages nobody may store, the browser neither, whatever the application says; there is then nothing that
+/// going back could show.
+#[tokio::test]
+async fn a_route_can_forbid_storing() {
+    let world = World::with(|config| {
+        config
+            .route("path = \"/strict\"\nupstream = \"app\"\ncache = \"no-store\"")
+            .route("path = \"/strict/both\"\nupstream = \"app\"\naccess = \"optional\"\ncache = \"no-store\"")
+    })
+    .await;
+    let cookie = world.cookie().await;
+    for upstream in [
+        "X-A=1",
+        "Cache-Control=private",
+        "Cache-Control=public,%20max-age=600&CDN-Cache-Control=max-age=60",
+        "Cache-Control=no-store,%20must-understand",
+        "Cache-Control=no-cache&Cache-Control=max-age=5",
+        "Expires=Thu,%2001%20Jan%202099%2000:00:00%20GMT",
+    ] {
+        for path in ["/strict", "/strict/x.css", "/strict/both"] {
+            let answer = world.ask(&format!("GET {path}/header?{upstream}"), &[&cookie]).await;
+            assert_eq!(
+                (answer.status, answer.header_all("cache-control")),
+                (200, vec!["no-store"]),
+                "{path} {upstream}"
+            );
+            assert_eq!(
+                (answer.header("expires"), answer.header("cdn-cache-control")),
+                (None, None),
+                "{path} {upstream}"
+            );
+            assert!(varies_by_cookie(&answer) && !shared_cache_may_store(&answer), "{path} {upstream}");
+        }
+    }
+    let nobody = world.ask("GET /strict/both/header?Cache-Control=public", &[]).await;
+    assert_eq!((nobody.header("cache-control"), varies_by_cookie(&nobody)), (Some("public"), true));
+}
+
 /// CACHE-03: everything that the gateway says itself is `no-store`.
 #[tokio::test]
 async fn our_own_answers_are_not_kept() {
@@ -85,6 +196,13 @@ async fn our_own_answers_are_not_kept() {
         ("GET /a%2f..%2fb", &[], 400),
         ("GET /public/drop", &[], 502),
         ("TRACE /x", &[], 405),
+        ("GET /oauth2/sessions", &[&*cookie], 200),
+        ("POST /oauth2/session/refresh", &[&*cookie, "Content-Length: 0", "X-Requested-With: x"], 200),
+        ("GET /oauth2/session/refresh", &[&*cookie], 405),
+        ("POST /oauth2/sessions/revoke", &["Content-Length: 0", "X-Requested-With: x"], 401),
+        ("POST /oauth2/logout/backchannel", &["Content-Length: 0"], 400),
+        ("GET /oauth2/logout/frontchannel?iss=x&sid=y", &[], 400),
+        ("GET /oauth2/logout", &[&*cookie, "Accept: text/html"], 200),
         ("POST /oauth2/logout", &[&*cookie, "Content-Length: 0", "X-Requested-With: x"], 200),
     ] {
         let answer = world.ask(start, lines).await;

@@ -27,7 +27,25 @@ async fn other_sites_change_nothing() {
             let page = browser.ask(ask.caused_by(origin).header("cookie", &cookie)).await;
             assert_eq!((page.status, world.echo.count()), (403, 0), "{origin}: {page:?}");
         }
+        // Our own endpoints neither: nobody is signed out, nothing is renewed or revoked.
+        let cookie = crate::world::cookie_line(&browser);
+        for (path, body) in [("logout", ""), ("session/refresh", ""), ("sessions/revoke", "{\"others\":true}")] {
+            for mode in ["navigate", "no-cors"] {
+                let lines = [
+                    &*cookie,
+                    &format!("Origin: {origin}"),
+                    "Sec-Fetch-Site: same-site",
+                    &format!("Sec-Fetch-Mode: {mode}"),
+                    "Content-Type: text/plain",
+                    &format!("Content-Length: {}", body.len()),
+                ];
+                let head = world.head(&format!("POST /oauth2/{path}"), &lines);
+                let answer = world.send(format!("{head}{body}")).await;
+                assert_eq!((answer.status, answer.header("set-cookie")), (403, None), "{path}: {answer:?}");
+            }
+        }
     }
+    assert_eq!(world.op.grants("refresh_token"), 0);
     for ask in [Ask::form(url.clone(), &[("to", "bob")]), Ask::fetch(Method::DELETE, url.clone())] {
         browser.ask(ask).await.expect_status(200);
     }
@@ -117,6 +135,56 @@ async fn routes_say_who_else_may() {
     }
 }
 
+/// CSRF-07: with the custom-header mode on, a request by cookie without the header is refused, from our own pages and of whatever method
+/// too; other sites may not even with it, but for those of `cors`, and theirs takes a preflight.
+#[tokio::test]
+async fn a_route_can_ask_for_a_header() {
+    let world = World::with(|config| {
+        config
+            .route("path = \"/api\"\nupstream = \"app\"\ncross_site = \"header\"")
+            .route("path = \"/spa\"\nupstream = \"app\"\ncross_site = \"header\"\ncors = { origins = [\"https://spa.example.com\"] }")
+            .route("path = \"/maybe\"\nupstream = \"app\"\naccess = \"optional\"\ncross_site = \"header\"")
+    })
+    .await;
+    let cookie = world.cookie().await;
+    let own = format!("Origin: {}", world.gateway.public_url());
+    let (csrf, ajax) = ("X-Vestibule-Csrf: 1", "X-Requested-With: XMLHttpRequest");
+    let (same, cross) = ("Sec-Fetch-Site: same-origin", "Sec-Fetch-Site: cross-site");
+    let navigation = ["Sec-Fetch-Site: none", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"];
+    let spa = "Origin: https://spa.example.com";
+    for (path, lines, status) in [
+        ("/api", &[same, &*own][..], 403),
+        ("/api", &[same], 403),
+        ("/api", &[], 403),
+        ("/api", &navigation, 403),
+        ("/api", &[same, &own, csrf], 200),
+        ("/api", &[same, ajax], 200),
+        ("/api", &[ajax], 200),
+        ("/api", &["Sec-Fetch-Site: same-site", csrf], 403),
+        ("/api", &[cross, "Origin: https://evil.example", csrf], 403),
+        ("/api", &["Origin: null", csrf], 403),
+        ("/spa", &[cross, spa], 403),
+        ("/spa", &[cross, spa, csrf], 200),
+        ("/spa", &[spa, csrf], 200),
+        ("/spa", &[cross, "Origin: https://spa.example.com:8443", csrf], 403),
+        ("/x", &[same], 200),
+    ] {
+        for method in ["GET", "HEAD", "POST", "DELETE"] {
+            world.echo.forget();
+            let lines = [&[&*cookie, "Content-Length: 0"], lines].concat();
+            let answer = world.ask(&format!("{method} {path}"), &lines).await;
+            let forwarded = usize::from(status == 200);
+            assert_eq!((answer.status, world.echo.count()), (status, forwarded), "{method} {path} {lines:?}");
+        }
+    }
+    let refused = world.ask("POST /api", &[&cookie, same, "Content-Length: 0"]).await;
+    assert!(refused.text().contains("X-Vestibule-Csrf"), "{}", refused.text());
+    // Without a session there is nothing to defend.
+    assert_eq!(world.ask("GET /maybe", &[]).await.status, 200);
+    assert_eq!(world.ask("GET /maybe", &[&cookie]).await.status, 403);
+    assert_eq!(world.ask("GET /api", &[]).await.status, 401);
+}
+
 /// CSRF-05: reading changes nothing: neither logout nor refresh happens by GET or HEAD from elsewhere, nor by HEAD at all.
 #[tokio::test]
 async fn reading_changes_nothing() {
@@ -183,6 +251,7 @@ async fn our_own_pages_shut_themselves_off() {
     for (start, lines, status) in [
         ("GET /oauth2/signed_out", &[][..], 200),
         ("GET /oauth2/logout", &[&*cookie], 200),
+        ("GET /oauth2/logout?rd=%22%3E%3Cscript%3Ealert(1)%3C/script%3E", &[], 200),
         ("GET /oauth2/nothing", &[], 404),
         ("POST /oauth2/userinfo", &["Content-Length: 0"], 405),
         ("GET /oauth2/userinfo", &[], 401),
@@ -214,7 +283,7 @@ async fn our_own_pages_shut_themselves_off() {
             }
             assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{what}");
             let html = answer.header("content-type").is_some_and(|kind| kind.starts_with("text/html"));
-            let page = start.ends_with("signed_out") || start.ends_with("logout");
+            let page = start.ends_with("signed_out") || start.contains("logout");
             assert_eq!(html, page || accept.ends_with("html") && status >= 400, "{what}");
             if html {
                 let policy = answer.header("content-security-policy").unwrap_or_default();
@@ -227,4 +296,28 @@ async fn our_own_pages_shut_themselves_off() {
             }
         }
     }
+}
+
+/// CSRF-10: in a frame, an object or an embed nobody is sent to the provider, whoever embeds it: 401, and no login begins.
+#[tokio::test]
+async fn nobody_signs_in_inside_something_else() {
+    let world = World::start().await;
+    for dest in ["iframe", "frame", "object", "embed", "fencedframe"] {
+        for site in ["same-origin", "same-site", "cross-site"] {
+            for path in ["/x", "/oauth2/login"] {
+                let lines = [
+                    "Accept: text/html",
+                    "Sec-Fetch-Mode: navigate",
+                    &format!("Sec-Fetch-Dest: {dest}"),
+                    &format!("Sec-Fetch-Site: {site}"),
+                ];
+                let answer = world.ask(&format!("GET {path}"), &lines).await;
+                let what = format!("{path} in {dest}, {site}: {answer:?}");
+                assert_eq!((answer.header("location"), answer.header("set-cookie")), (None, None), "{what}");
+                assert!(answer.status == 401 || path != "/x", "{what}");
+                assert!(answer.status < 500 && answer.status != 303, "{what}");
+            }
+        }
+    }
+    assert_eq!(world.op.all_requests().iter().filter(|seen| seen.target.contains("authorize")).count(), 0);
 }

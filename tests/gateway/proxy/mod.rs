@@ -1,5 +1,6 @@
 //! What passes between clients and applications, and what does not.
 
+mod browser_headers;
 mod caching;
 mod cors;
 mod cross_site;

@@ -159,3 +159,29 @@ async fn clients_that_leave_free_the_upstream() {
     assert_eq!(metrics.sum("vestibule_requests_in_flight", &[]), 0.0, "nothing is under way");
     assert_eq!(world.gateway.browser().ask(Ask::plain(Method::GET, world.url("/public"))).await.status, 200);
 }
+
+/// HTTP-23: interim answers of an application end here, whichever protocol the client speaks: what follows them arrives whole, and so does the
+/// next answer on the connections.
+#[tokio::test]
+async fn interim_answers_are_taken_in() {
+    let world = World::start().await;
+    let hint =
+        "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nSet-Cookie: a=b\r\nContent-Length: 5\r\n\r\n";
+    let answer = "HTTP/1.1 200 OK\r\nX-Last: yes\r\nContent-Length: 2\r\n\r\nok";
+    world.echo.answer_raw("/public/hints", format!("{hint}HTTP/1.1 102 Processing\r\n\r\n{hint}{answer}"));
+    let mut raw = world.raw().await;
+    for path in ["/public/hints", "/public/hints", "/public/x"] {
+        raw.send(world.head(&format!("GET {path}"), &[])).await;
+        let answer = raw.answer().await.unwrap();
+        assert_eq!((answer.status, answer.complete, answer.interim.len()), (200, true, 0), "{path}");
+        let hinted = path.ends_with("hints");
+        assert_eq!((answer.header("x-last").is_some(), answer.text() == "ok"), (hinted, hinted), "{path}");
+        assert_eq!((answer.header("link"), answer.header("set-cookie")), (None, None), "{path}");
+    }
+    let h2 = world.h2().await;
+    for _ in 0..2 {
+        let answer = h2.send(Request::get(world.url("/public/hints")).body("").unwrap()).await.unwrap();
+        assert_eq!((answer.status, &answer.body[..], answer.complete), (200, &b"ok"[..], true));
+    }
+    assert_eq!(world.echo.connections(), 1, "the connection is kept");
+}

@@ -116,6 +116,41 @@ async fn upstreams_are_who_their_certificates_say() {
     }
 }
 
+/// ID-15: an upstream that refuses everybody without a certificate of its own authority answers through the gateway that has one, over
+/// HTTP/1.1 and HTTP/2, and nobody else; a gateway without one, or with a stranger's, gets nothing out of it.
+#[tokio::test]
+async fn upstreams_can_ask_who_connects() {
+    let (ca, clients, others) = (TestCa::new(), TestCa::new(), TestCa::new());
+    let own = clients.issue_flavour(&["vestibule"], Flavour::Client);
+    let stranger = others.issue_flavour(&["vestibule"], Flavour::Client);
+    for alpn in ["http/1.1", "h2"] {
+        let echo = Echo::start_mtls(&ca, &["127.0.0.1"], &clients, alpn).await;
+        let mut config = ConfigBuilder::new();
+        for (name, shown) in [("own", Some(&own)), ("none", None), ("stranger", Some(&stranger))] {
+            let pair = shown.map_or_else(String::new, |shown| {
+                format!("certificate = \"{}\"\nkey = \"{}\"", shown.certificate.display(), shown.key.display())
+            });
+            let tls = format!("[upstreams.{name}.tls]\nca = \"{}\"\n{pair}", ca.path().display());
+            config = config.upstream(name, &echo.url()).with(&tls).route(&public(&format!("/{name}"), name));
+        }
+        let gateway = Gateway::start(config).await;
+        for (path, status) in [("/own", 200), ("/none", 502), ("/stranger", 502)] {
+            echo.forget();
+            let mut raw = Raw::connect(gateway.address()).await;
+            raw.send(format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", gateway.address())).await;
+            let answer = raw.answer().await.unwrap();
+            assert_eq!((answer.status, echo.count()), (status, usize::from(status == 200)), "{alpn} {path}");
+        }
+        // Who goes there directly hears nothing either; over TLS 1.3 the refusal may come behind the handshake.
+        echo.forget();
+        if let Ok(mut direct) = Raw::connect_tls(echo.address, "127.0.0.1", &ca, &[alpn]).await {
+            direct.send("GET /own HTTP/1.1\r\nHost: portal\r\n\r\n").await;
+            assert!(direct.answer().await.is_none(), "{alpn}");
+        }
+        assert_eq!(echo.count(), 0, "{alpn}");
+    }
+}
+
 /// A listener on port 0 says which port it got; the admin listener too.
 #[tokio::test]
 async fn listeners_report_their_ports() {

@@ -2,8 +2,10 @@
 
 use http::Method;
 
-use crate::support::Ask;
+use crate::support::h2::{H2Outcome, H2Raw};
+use crate::support::raw::Raw;
 use crate::support::websocket::{Frame, WebSocket, accept};
+use crate::support::{Ask, BadOp, ConfigBuilder, Echo, Gateway, TestCa};
 use crate::world::{SOON, World, cookie_line};
 
 /// The lines of a handshake beside those that [`WebSocket::open`] writes.
@@ -171,4 +173,118 @@ async fn public_websockets_carry_nobody() {
     let metrics = world.gateway.metrics().await;
     assert!(metrics.sum("vestibule_tunnels", &[]) >= 1.0, "{:?}", metrics.names());
     browser.ask(Ask::fetch(Method::GET, world.url("/x"))).await.expect_status(200);
+}
+
+/// HTTP-13, HTTP-27: an upstream that speaks HTTP/2 only is asked by extended CONNECT, with and without TLS, and its client sees an
+/// ordinary switch; a refusal is an answer.
+#[tokio::test]
+async fn http2_upstreams_take_websockets() {
+    let ca = TestCa::new();
+    for tls in [false, true] {
+        let (op, echo) = (
+            BadOp::start().await,
+            if tls { Echo::start_h2(&ca, &["127.0.0.1"]).await } else { Echo::start_h2c().await },
+        );
+        echo.announce_websockets();
+        let mut config = ConfigBuilder::usual(&op, &echo);
+        if tls {
+            config = config.with(&format!("upstreams.app.tls.ca = \"{}\"", ca.path().display()));
+        }
+        let gateway = Gateway::start(config).await;
+        let browser = gateway.browser();
+        crate::support::sign_in(&browser, &gateway, "/").await;
+        let host = gateway.public_url().trim_start_matches("http://");
+        let lines = [
+            format!("Host: {host}"),
+            format!("Origin: {}", gateway.public_url()),
+            cookie_line(&browser),
+            "Sec-WebSocket-Protocol: chat".to_owned(),
+        ];
+        for _ in 0..2 {
+            let raw = Raw::connect(gateway.address()).await;
+            let mut socket = WebSocket::open(raw, "/ws?a=b", &lines).await.unwrap();
+            let seen = echo.last();
+            assert_eq!(
+                (seen.method.as_str(), seen.target.as_str(), seen.version.as_str()),
+                ("CONNECT", "/ws?a=b", "HTTP/2.0")
+            );
+            assert_eq!((seen.header(":authority"), seen.header("sec-websocket-protocol")), (Some(host), Some("chat")));
+            assert_eq!(seen.identity().unwrap()["sub"], "alice");
+            for gone in ["sec-websocket-key", "connection", "upgrade", "cookie"] {
+                assert_eq!(seen.header(gone), None, "{gone}");
+            }
+            socket.echoes("hello").await;
+            socket.echoes(&"long ".repeat(100_000)).await;
+            socket.send(&Frame::close(1000, "bye")).await;
+            assert_eq!(socket.next(SOON).await, None);
+        }
+        // Its connections are the tunnels' own and go with them.
+        crate::support::wait::until("the end of the tunnels", SOON, || echo.open_connections() <= 1).await;
+
+        let mut socket = WebSocket::open(Raw::connect(gateway.address()).await, "/ws", &lines).await.unwrap();
+        socket.echoes("hello").await;
+        browser
+            .ask(Ask::form(format!("{}/oauth2/logout", gateway.public_url()), &[("rd", "/")]))
+            .await
+            .expect_status(303);
+        assert_eq!(
+            socket.next(SOON).await.and_then(|frame| frame.close_code()),
+            Some(1008),
+            "it ends with its session"
+        );
+    }
+}
+
+/// HTTP-29: an upstream that speaks HTTP/2 only and does not take WebSockets over it gets none: 502, and the log says what to do.
+#[tokio::test]
+async fn http2_upstreams_without_websockets_are_not_asked() {
+    let (op, echo) = (BadOp::start().await, Echo::start_h2c().await);
+    let gateway =
+        Gateway::start(ConfigBuilder::usual(&op, &echo).route("upstream = \"app\"\naccess = \"public\"")).await;
+    let lines = [format!("Host: {}", gateway.address())];
+    let answer = WebSocket::open(Raw::connect(gateway.address()).await, "/ws", &lines).await.err().unwrap();
+    assert_eq!((answer.status, echo.count()), (502, 0));
+    assert!(!answer.text().contains("HTTP/2"), "{}", answer.text());
+    let told = async || gateway.logs().contains("SETTINGS_ENABLE_CONNECT_PROTOCOL").then_some(());
+    crate::support::eventually("a line that says why", SOON, told).await;
+}
+
+/// CSRF-04, HTTP-27: the same over HTTP/2, where a WebSocket is an extended CONNECT: with the cookie it has to come from our own origin, and
+/// the application hears of it as an ordinary handshake.
+#[tokio::test]
+async fn extended_connects_show_their_origin() {
+    let world = World::start().await;
+    let (cookie, own) = (world.cookie().await, world.gateway.public_url().to_owned());
+    let (host, cookie) = (world.host().as_bytes(), &cookie.as_bytes()["Cookie: ".len()..]);
+    for (origin, status) in [
+        (Some(&*own), 200),
+        (Some("https://evil.example"), 403),
+        (Some("http://127.0.0.1:1"), 403),
+        (Some("null"), 403),
+        (None, 403),
+    ] {
+        world.echo.forget();
+        let mut h2 = H2Raw::connect(world.gateway.address()).await;
+        let mut fields: Vec<(&[u8], &[u8])> = vec![
+            (b":method", b"CONNECT"),
+            (b":protocol", b"websocket"),
+            (b":scheme", b"http"),
+            (b":path", b"/ws"),
+            (b":authority", host),
+            (b"sec-websocket-version", b"13"),
+            (b"cookie", cookie),
+        ];
+        fields.extend(origin.map(|origin| (&b"origin"[..], origin.as_bytes())));
+        h2.headers(1, false, &fields).await;
+        assert_eq!(h2.outcome(1, SOON).await, H2Outcome::Answered(Some(status)), "{origin:?}");
+        assert_eq!(world.echo.count(), usize::from(status == 200), "{origin:?}");
+        if status == 200 {
+            let seen = world.echo.last();
+            assert_eq!((seen.method.as_str(), seen.header("upgrade")), ("GET", Some("websocket")));
+            let frame = Frame::text("hello");
+            h2.frame(0, 0, 1, &frame.encode(true)).await;
+            let back = h2.next(SOON).await.expect("the echo");
+            assert_eq!((back.kind, back.payload), (0, frame.encode(false)));
+        }
+    }
 }

@@ -190,13 +190,32 @@ async fn the_session_ends_here_first() {
     );
     assert_eq!(page.header("clear-site-data"), Some("\"cache\""));
     assert_eq!(page.header("cache-control"), Some("no-store"));
+    assert_eq!(
+        page.location().unwrap().as_str(),
+        world.url("/oauth2/signed_out"),
+        "not to an address where nothing answers"
+    );
     assert!(!opens(&world, &cookie).await);
     assert_eq!(world.gateway.audit_event("logout").await["sub"], "alice");
     // The person can see that it is over, without the provider.
     let page = browser.step(world.url("/oauth2/signed_out")).await.expect_status(200);
     assert!(page.text().contains("You are signed out"));
+    assert!(page.text().contains("may still be signed in"), "{}", page.text());
     browser.step(world.url("/")).await;
     assert_eq!(who(&world, &browser).await, None);
+}
+
+/// LOGOUT-01: a script, and somebody who wanted to go on to a page of ours, end on the page that says so as well.
+#[tokio::test]
+async fn a_provider_that_is_away_is_not_visited() {
+    let world = World::start().await;
+    let (script, person) = (world.signed_in().await, world.signed_in().await);
+    world.op.stop().await;
+    let page = script.ask(Ask::fetch(Method::POST, world.url("/oauth2/logout"))).await.expect_status(200);
+    assert_eq!(page.json()["location"], "/oauth2/signed_out");
+    let page = person.submit(world.url("/oauth2/logout"), &[("rd", "/public/bye")]).await.expect_status(200);
+    assert_eq!(page.url.as_str(), world.url("/oauth2/signed_out"));
+    assert_eq!(who(&world, &person).await, None);
 }
 
 /// REF-10: logout takes the tokens back at the provider; a provider that fails there holds nobody up.

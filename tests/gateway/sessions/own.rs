@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::login::{ELSEWHERE, SESSION, opens};
 use crate::support::client::Ask;
-use crate::support::{Browser, Page};
+use crate::support::{Browser, Endpoint, Page};
 use crate::world::World;
 
 async fn own(world: &World, browser: &Browser) -> Vec<Value> {
@@ -124,18 +124,38 @@ async fn the_oldest_makes_room() {
     assert_eq!(page.json()["sessions"].as_array().map(Vec::len), Some(2));
 }
 
-/// SESS-15: the cookie of a session on one public origin, which a browser sends to every port, opens nothing on another one.
+/// Ports of one host share their cookies, so one session serves all its public origins: one signs in at any of them, comes back to where
+/// one was, and signs out of all, with one redirect URI and one landing page registered at the provider.
 #[tokio::test]
-async fn a_session_is_of_one_origin() {
+async fn ports_of_a_host_share_a_session() {
     let world = World::with(|config| config.with("also_public = [\"http://127.0.0.1:9\"]")).await;
     let other = "http://127.0.0.1:9";
-    let at_other = world.gateway.browser().resolve("127.0.0.1:9", world.gateway.address());
-    let here = world.signed_in().await;
-    let line = format!("{SESSION}={}", here.cookie(SESSION).unwrap());
+    let browser = world.gateway.browser().resolve("127.0.0.1:9", world.gateway.address());
+    let page = browser.navigate(format!("{other}/deep?x=%20#y")).await.expect_status(200);
+    assert_eq!(page.url.as_str(), format!("{other}/deep?x=%20"));
+    let callback = world.op.last(Endpoint::Authorize);
+    assert_eq!(callback.param("redirect_uri"), Some(world.url("/oauth2/callback").as_str()));
     for path in ["/", "/oauth2/userinfo", "/oauth2/session", "/oauth2/sessions"] {
-        for (url, status) in [(world.url(path), 200), (format!("{other}{path}"), 401)] {
-            let page = at_other.ask(Ask::fetch(Method::GET, &url).header("cookie", &line)).await;
-            assert_eq!(page.status, status, "{url}: {page:?}");
+        for url in [world.url(path), format!("{other}{path}")] {
+            browser.ask(Ask::fetch(Method::GET, &url)).await.expect_status(200);
         }
+    }
+    // A page of one origin is a stranger to the other all the same.
+    let ask = Ask::form(format!("{other}/x"), &[("a", "b")]).caused_by(&world.url(""));
+    browser.ask(ask).await.expect_status(403);
+
+    let first = browser.cookie(SESSION).unwrap();
+    let page = browser.navigate(format!("{other}/oauth2/login?rd=/again")).await.expect_status(200);
+    assert_eq!(page.url.as_str(), format!("{other}/again"));
+    assert!(!opens(&world, &first).await, "a new login ends the earlier session, wherever it began");
+    let page = browser.navigate(world.url(&format!("/oauth2/login?rd={other}/there"))).await.expect_status(200);
+    assert_eq!(page.url.as_str(), format!("{other}/there"));
+
+    let page = browser.submit(format!("{other}/oauth2/logout"), &[("rd", "/public/bye")]).await.expect_status(200);
+    assert_eq!(page.url.as_str(), format!("{other}/public/bye"));
+    let sent = world.op.last(Endpoint::EndSession);
+    assert_eq!(sent.param("post_logout_redirect_uri"), Some(world.url("/oauth2/signed_out").as_str()));
+    for url in [world.url("/"), format!("{other}/")] {
+        browser.fetch(url).await.expect_status(401);
     }
 }

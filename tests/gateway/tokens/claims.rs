@@ -92,7 +92,7 @@ async fn claims_that_hold() {
     }
 }
 
-/// TOK-06, TOK-19: malformed payloads and headers.
+/// TOK-06, TOK-12, TOK-19: malformed payloads and headers, other kinds of token.
 #[tokio::test]
 async fn shapes_that_do_not_hold() {
     let world = world().await;

@@ -127,6 +127,7 @@ async fn connected(server: &Server) -> Arc<dyn SessionStore> {
 }
 
 mod outages;
+mod tracking;
 
 mod alone {
     use super::*;
@@ -291,7 +292,7 @@ async fn a_least_rights_account_is_enough() {
 /// Waits until the log has said why the store is away.
 async fn is_said(store: &RedisStore, why: Unavailable) {
     let said = async {
-        while !store.shared.outage.said(why) {
+        while !store.commands.shared.outage.said(why) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
