@@ -20,11 +20,12 @@ use crate::identity::{Identity, IdentityError, KeySource, KeyVault, VaultError};
 use crate::oidc::{Provider, ProviderError};
 use crate::route::{Table, TableError};
 use crate::server::{LimitSettings, ListenAddress, ListenError, Listener, ListenerSettings, Shutdown};
-use crate::session::{SessionError, Sessions};
+use crate::session::{SessionError, Sessions, Witness};
 use crate::telemetry::Metrics;
 use crate::telemetry::audit::{self, Event, Record};
 use crate::upstream::{Tunnels, Upstream, UpstreamError};
 use crate::web::Network;
+use crate::webhook::{WebhookError, Webhooks};
 
 /// Under which name the managed signing keys lie in the store.
 const KEYS: &str = "identity-keys";
@@ -35,6 +36,9 @@ const KEYS_EVERY: Duration = Duration::from_secs(60);
 const KEYS_AT_FIRST: Duration = Duration::from_millis(500);
 /// So long does the start wait for them.
 const FIRST_KEYS: Duration = Duration::from_secs(1);
+
+/// So long does the end wait for receivers of webhooks.
+const LAST_EVENTS: Duration = Duration::from_secs(5);
 
 /// Why the gateway did not start.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +53,8 @@ pub enum StartError {
     Provider(String, #[source] ProviderError),
     #[error("upstream {0}: {1}")]
     Upstream(String, #[source] UpstreamError),
+    #[error(transparent)]
+    Webhook(#[from] WebhookError),
     #[error(transparent)]
     Routes(#[from] TableError),
 }
@@ -81,7 +87,12 @@ impl App {
             redirect_to_https: false,
         })?;
 
-        let sessions = Arc::new(Sessions::connect(config.session, Arc::clone(&clock), Arc::clone(&random))?);
+        let webhooks = Arc::new(Webhooks::new(config.webhooks, Arc::clone(&clock), Arc::clone(&random))?);
+        let mut sessions = Sessions::connect(config.session, Arc::clone(&clock), Arc::clone(&random))?;
+        if !webhooks.is_empty() {
+            sessions = sessions.with_witness(Arc::clone(&webhooks) as Arc<dyn Witness>);
+        }
+        let sessions = Arc::new(sessions);
         let vault: Option<Arc<dyn KeyVault>> = match config.identity.keys {
             KeySource::Managed { .. } => Some(Arc::new(StoredKeys(Arc::clone(&sessions)))),
             KeySource::Files(_) | KeySource::Shared(_) => None,
@@ -148,6 +159,7 @@ impl App {
             cookie: config.cookie,
             limits: config.limits.clone(),
             tunnels: Tunnels::default(),
+            webhooks,
             closing,
             metrics,
             clock: Arc::clone(&clock),
@@ -220,6 +232,10 @@ impl App {
             () = shutdown.stop.cancelled() => {}
         }
         background.shutdown().await;
+        tokio::select! {
+            () = gateway.webhooks.finish(LAST_EVENTS) => {}
+            () = shutdown.stop.cancelled() => {}
+        }
         admin_shutdown.drain.cancel();
         admin_shutdown.stop.cancel();
         let _ = tokio::time::timeout(Duration::from_secs(1), admin).await;

@@ -19,6 +19,7 @@ pub mod session;
 pub mod upstream;
 // ---- the story
 pub mod access;
+pub mod webhook;
 
 pub mod endpoints;
 

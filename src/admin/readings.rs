@@ -4,6 +4,7 @@ use crate::gateway::Gateway;
 use crate::session::NearCacheMetrics;
 use crate::telemetry::metrics::Reading;
 use crate::upstream::Snapshot;
+use crate::webhook::WebhookMetrics;
 
 /// Name, help, whether it only ever grows, and where it is found.
 type Column = (&'static str, &'static str, bool, fn(&Snapshot) -> u64);
@@ -52,6 +53,17 @@ pub(super) fn of(gateway: &Gateway) -> Vec<Reading> {
         let up = provider.status().trouble.is_none();
         (Some(("provider", provider.name().to_string())), i64::from(up))
     });
+    let webhooks = gateway.webhooks.metrics();
+    let told: [(_, _, _, fn(&WebhookMetrics) -> u64); 4] = [
+        ("webhook_delivered", "Events that the webhook took", true, |one| one.delivered),
+        ("webhook_failures", "Attempts that the webhook did not take", true, |one| one.failed),
+        ("webhook_dropped", "Events that the webhook will never hear of", true, |one| one.dropped),
+        ("webhook_waiting", "Events that wait for the webhook", false, |one| one.waiting),
+    ];
+    for (name, help, counter, read) in told {
+        let values = webhooks.iter().map(|one| (Some(("webhook", one.name.to_string())), signed(read(one)))).collect();
+        readings.push(Reading { name, help, counter, values });
+    }
     readings.push(Reading {
         name: "provider_up",
         help: "1: the provider answered when last asked",

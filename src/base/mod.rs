@@ -1,4 +1,4 @@
-//! What everything else stands on: time, randomness, secrets, blame, and doing a thing only once at a time.
+//! What everything else stands on: time, randomness, secrets, trust, blame, and doing a thing only once at a time.
 //!
 //! Nothing here knows HTTP, a store or a provider.
 
@@ -7,6 +7,7 @@ pub mod clock;
 pub mod random;
 pub mod secret;
 pub mod single_flight;
+pub mod trust;
 
 pub use blame::{Blame, Blamed};
 pub use clock::{Clock, SystemClock, Timestamp};

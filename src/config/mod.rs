@@ -35,6 +35,7 @@ use crate::session::SessionSettings;
 use crate::telemetry::TelemetrySettings;
 use crate::upstream::UpstreamSettings;
 use crate::web::{CookieSettings, NetworkSettings};
+use crate::webhook::WebhookSettings;
 
 /// A configuration that was checked. There is no other way to make one than [`Config::parse`].
 #[derive(Clone, Debug)]
@@ -64,6 +65,8 @@ pub struct Config {
     pub upstreams: Vec<UpstreamSettings>,
     /// The routes, in the order of the file.
     pub routes: Vec<Route>,
+    /// Who is told of sessions, in the order of their names.
+    pub webhooks: Vec<WebhookSettings>,
     /// What is written where.
     pub telemetry: TelemetrySettings,
     /// Whether http was allowed beyond loopback.

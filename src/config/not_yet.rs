@@ -24,16 +24,12 @@ pub enum When {
     Not(&'static [&'static str]),
     /// These.
     Is(&'static [&'static str]),
-    /// Text that begins with one of these.
-    Begins(&'static [&'static str]),
 }
 
 /// Every key that is not supported yet.
 pub const NOT_YET: &[NotYet] = &[
     not_yet("listeners[].client_ca", When::Always, "client certificates"),
     not_yet("listeners[].proxy_protocol", When::Not(&["false"]), "the PROXY protocol"),
-    not_yet("session.store", When::Begins(&["redis-sentinel:", "rediss-sentinel:"]), "Redis Sentinel"),
-    not_yet("session.store", When::Begins(&["redis-cluster:", "rediss-cluster:"]), "Redis Cluster"),
     not_yet("providers.*.client_certificate", When::Always, "client authentication by certificate"),
     not_yet(
         "providers.*.client_auth",
@@ -70,7 +66,7 @@ impl NotYet {
         match self.when {
             When::Always => "Take it out.".to_owned(),
             When::Not(values) => format!("Take it out; for now it can only be {}.", values.join(" or ")),
-            When::Is(_) | When::Begins(_) => "Choose another value for now.".to_owned(),
+            When::Is(_) => "Choose another value for now.".to_owned(),
         }
     }
 }
@@ -82,7 +78,6 @@ impl When {
             Self::Always => true,
             Self::Not(values) => !values.contains(&written.as_str()),
             Self::Is(values) => values.contains(&written.as_str()),
-            Self::Begins(starts) => starts.iter().any(|start| written.starts_with(start)),
         }
     }
 }

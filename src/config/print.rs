@@ -20,6 +20,7 @@ use crate::session::StoreSettings;
 use crate::telemetry::LogFormat;
 use crate::upstream::{HostHeader, Target, UpstreamSettings};
 use crate::web::SameSite;
+use crate::webhook::WebhookSettings;
 
 impl Config {
     /// Everything that is in force, as TOML, without secrets.
@@ -45,6 +46,7 @@ impl Config {
             ("providers", Some(named(self.providers.iter().map(|one| (&*one.name, provider(one)))))),
             ("upstreams", Some(named(self.upstreams.iter().map(|one| (&*one.name, self.upstream(one)))))),
             ("routes", Some(Value::Array(self.routes.iter().map(route).collect()))),
+            ("webhooks", Some(named(self.webhooks.iter().map(|one| (&*one.name, webhook(one)))))),
             ("telemetry", Some(self.telemetry())),
         ])
     }
@@ -168,6 +170,19 @@ impl Config {
             ("audit", Some(list(self.telemetry.audit.then_some("log")))),
         ]))
     }
+}
+
+fn webhook(webhook: &WebhookSettings) -> Value {
+    let events = [(webhook.started, "session.started"), (webhook.ended, "session.ended")];
+    Value::Table(table([
+        // Paths and queries of such URLs often hold a secret.
+        ("url", Some(text(webhook.url.origin().ascii_serialization()))),
+        ("tls", trust(webhook.ca.as_deref())),
+        ("secret", Some(secret())),
+        ("events", Some(list(events.iter().filter(|(told, _)| *told).map(|(_, name)| name)))),
+        ("queue", Some(number(webhook.queue))),
+        ("give_up", Some(span(webhook.give_up))),
+    ]))
 }
 
 fn route(route: &Route) -> Value {

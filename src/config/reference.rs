@@ -35,7 +35,6 @@ fn refused(when: &When) -> String {
         When::Always => "always".to_owned(),
         When::Not(values) => format!("all but {}", codes(values)),
         When::Is(values) => codes(values),
-        When::Begins(starts) => format!("what begins with {}", codes(starts)),
     }
 }
 

@@ -14,7 +14,10 @@ use crate::oidc::{EndSession, Provider, TokenKind};
 use crate::session::{Ended, LiveSession, Purpose, StoreError};
 use crate::telemetry::audit::{self, Event};
 use crate::telemetry::metrics::Word;
-use crate::web::{Body, ClientRequest, Page, ReturnTo, SameSite, json as json_answer, page, redirect_303, set_cookie};
+use crate::web::fetch::Site;
+use crate::web::{
+    Body, ClientRequest, Page, ReturnTo, SameSite, answer::response, json as json_answer, redirect_303, set_cookie,
+};
 
 const CLEAR_SITE_DATA: http::HeaderName = http::HeaderName::from_static("clear-site-data");
 const CLEAR_CACHE: http::HeaderValue = http::HeaderValue::from_static("\"cache\"");
@@ -193,7 +196,13 @@ impl Endpoints {
             answer.headers_mut().insert(CLEAR_SITE_DATA, CLEAR_CACHE);
             return answer;
         }
-        let mut answer = page(
+        // The page's own request. What a browser keeps in memory gets there only once another page is shown (LOGOUT-16).
+        if client.fetch.site() == Some(Site::SameOrigin) && !client.fetch.is_navigation() {
+            let mut answer = response(StatusCode::NO_CONTENT, Body::empty(), None);
+            answer.headers_mut().insert(CLEAR_SITE_DATA, CLEAR_CACHE);
+            return answer;
+        }
+        let page = Page::new(
             StatusCode::OK,
             "You are signed out",
             maud::html! {
@@ -202,7 +211,8 @@ impl Endpoints {
                 p class="actions" { a class="button" href=(self.own_path("login")) { "Sign in again" } }
             },
         );
-        // Once more, because pages that the browser keeps in memory get there only now that another is shown (LOGOUT-16).
+        let mut answer = page.asks_for(&self.own_path("signed_out")).answer();
+        // Other sites shall not empty a cache by showing a picture.
         if client.fetch.is_navigation() {
             answer.headers_mut().insert(CLEAR_SITE_DATA, CLEAR_CACHE);
         }

@@ -83,8 +83,8 @@ impl Endpoints {
             return Ok(None);
         }
         let count = match (&logout.sid, &logout.sub) {
-            (Some(sid), _) => self.sessions.revoke_provider_sid(issuer, sid).await?,
-            (None, Some(sub)) => self.sessions.revoke_user(issuer, sub).await?,
+            (Some(sid), _) => self.sessions.log_out_provider_sid(issuer, sid).await?,
+            (None, Some(sub)) => self.sessions.log_out_user(issuer, sub).await?,
             (None, None) => 0,
         };
         // Last: a token whose revocation does not stand may come again.
@@ -137,6 +137,7 @@ impl Endpoints {
                     request_id: Some(&client.request_id),
                     provider: Some(provider.name()),
                     issuer: Some(&issuer),
+                    address: Some(&client.address),
                     reason: Some("the provider signed the person out, by a frame"),
                     count: Some(ended),
                     ..Record::default()

@@ -21,6 +21,7 @@ use crate::session::Sessions;
 use crate::telemetry::Metrics;
 use crate::upstream::{Tunnels, Upstream};
 use crate::web::{Body, Connection, CookieSettings, Network};
+use crate::webhook::Webhooks;
 
 mod cors;
 mod forward;
@@ -54,6 +55,8 @@ pub struct Gateway {
     pub limits: LimitSettings,
     /// WebSockets under way.
     pub tunnels: Tunnels,
+    /// Who is told of sessions.
+    pub webhooks: Arc<Webhooks>,
     /// Set when the process is going away: tunnels close.
     pub closing: CancellationToken,
     /// What is counted.

@@ -17,8 +17,7 @@ use url::Url;
 
 use super::error::{Endpoint, Nonsense, Outage, ProviderError, registered_code};
 use super::settings::ProviderSettings;
-use super::trust;
-use crate::base::Secret;
+use crate::base::{Secret, trust};
 
 /// What a call may come back with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +57,9 @@ impl ProviderClient {
         connector.enforce_http(false);
         connector.set_connect_timeout(Some(CONNECT_TIME));
         connector.set_nodelay(true);
-        let builder = HttpsConnectorBuilder::new().with_tls_config(trust::tls(settings.ca.as_deref())?);
+        let tls = trust::client(settings.ca.as_deref());
+        let tls = tls.map_err(|error| ProviderError::Settings(error.to_string().into()))?;
+        let builder = HttpsConnectorBuilder::new().with_tls_config(tls);
         let builder = if settings.allow_http { builder.https_or_http() } else { builder.https_only() };
         // HTTP/1.1 only: calls are few, and a connection that died silently then costs one call instead of all that share it.
         let connector = builder.enable_http1().wrap_connector(connector);

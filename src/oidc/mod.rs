@@ -19,7 +19,6 @@ mod logout_token;
 mod refresh;
 mod response;
 pub mod settings;
-mod trust;
 mod typed;
 #[cfg(any(test, feature = "testing"))]
 pub mod unasked;

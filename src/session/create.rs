@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 
 use super::Sessions;
+use super::happening::{Happening, What};
 use super::live::LiveSession;
 use super::model::{NewSession, OperatorMeta, Session};
 use super::names::Name;
@@ -77,7 +78,10 @@ impl Sessions {
         let session = self.session(new, &born, now);
         let live = LiveSession::new(token, session, FIRST, now, self.idle);
         match self.store_new(&live, &meta).await {
-            Ok(true) => Ok(Created::Created(Arc::new(live))),
+            Ok(true) => {
+                self.saw(|at| Happening::of(live.session(), What::Started, at));
+                Ok(Created::Created(Arc::new(live)))
+            }
             Ok(false) => {
                 self.discard(&live).await?;
                 Ok(Created::Revoked)
@@ -157,7 +161,7 @@ impl Sessions {
         for member in alive.iter().take(excess) {
             if let Some(removed) = self.store.delete_session(&member.key).await? {
                 self.ended(&member.key, Ended::Limit);
-                self.forget_removed(&member.key, &removed).await;
+                self.forget_removed(&member.key, &removed, Ended::Limit).await;
                 tracing::info!(key = %member.key, "a session made room for a newer one of its user");
             }
         }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::Sessions;
+use super::happening::{Happening, What};
 use super::live::LiveSession;
 use super::model::Session;
 use super::names::Name;
@@ -35,6 +36,7 @@ impl Sessions {
         let there = self.store.delete_session(live.key()).await?.is_some();
         self.ended(live.key(), why);
         if there {
+            self.saw_end(live, why);
             self.forget(&live.indexes(), &live.member(), Some(&live.session().sid)).await;
         }
         // Also when an earlier call has deleted it: that one may not have been told whether it is safe.
@@ -55,7 +57,7 @@ impl Sessions {
         // Without a record it may be one that is being made: its names are not ours to take away.
         if let Some((key, removed)) = &removed {
             self.ended(key, Ended::Revoked);
-            self.forget_removed(key, removed).await;
+            self.forget_removed(key, removed, Ended::Revoked).await;
         }
         self.store.settle().await?;
         Ok(removed.is_some())
@@ -102,6 +104,11 @@ impl Sessions {
         Ok(Replaced::Replaced(Arc::new(next)))
     }
 
+    /// Tells of the end of a session whose record this process took away.
+    pub(super) fn saw_end(&self, live: &LiveSession, why: Ended) {
+        self.saw(|at| Happening::of(live.session(), What::Ended(why), at));
+    }
+
     /// Takes the names of a session away whose record is gone. Should the store be away by now, they expire, and until then
     /// they name nothing.
     pub(super) async fn forget(&self, indexes: &[Name], member: &Member, sid: Option<&Sid>) {
@@ -117,11 +124,12 @@ impl Sessions {
         }
     }
 
-    /// The same for a session that was ended without its cookie.
-    pub(super) async fn forget_removed(&self, key: &SessionKey, removed: &Removed) {
+    /// The same for a session that was ended without its cookie; and tells of its end.
+    pub(super) async fn forget_removed(&self, key: &SessionKey, removed: &Removed, why: Ended) {
         let operator = removed.operator.as_deref().and_then(|sealed| OperatorRecord::open(&self.ring, key, sealed));
         if let Some(operator) = operator {
             let operator = operator.plain;
+            self.saw(|at| Happening::of_record(&operator, What::Ended(why), at));
             self.forget(&operator.indexes(key), &operator.member(key), operator.sid().as_ref()).await;
         }
     }

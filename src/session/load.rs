@@ -129,6 +129,7 @@ impl Sessions {
             };
             self.changed(live.key());
             if removed.is_some() {
+                self.saw_end(&live, absence.into());
                 self.forget(&live.indexes(), &live.member(), Some(&live.session().sid)).await;
             }
             return Ok(Lookup::Absent(absence));

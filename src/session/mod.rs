@@ -14,10 +14,13 @@ use crate::base::{Blame, Blamed, Clock, Random, Timestamp};
 pub mod contract;
 mod create;
 mod end;
+mod happening;
 #[cfg(test)]
 mod interleaving;
 mod list;
 mod live;
+#[cfg(test)]
+mod lives;
 mod load;
 mod memory;
 mod model;
@@ -36,6 +39,7 @@ mod watch;
 
 pub use self::create::{Born, Created};
 pub use self::end::Replaced;
+pub use self::happening::{Happening, What, Witness};
 pub use self::list::{Filter, Page};
 pub use self::live::LiveSession;
 pub use self::load::{Absence, Lookup};
@@ -72,6 +76,7 @@ pub struct Sessions {
     watches: Arc<Watches>,
     /// None where every request asks the store.
     near: Option<Near>,
+    witness: Option<Arc<dyn Witness>>,
 }
 
 /// The near cache, and the reads that may fill it.
@@ -109,7 +114,7 @@ impl Sessions {
             let cache = Arc::new(NearCache::new(&near_cache, Arc::clone(&watches)));
             Near { reads: store.track(Arc::clone(&cache)), cache }
         });
-        Ok(Self { store, ring, clock, random, idle, lifetime, per_user, touches, watches, near })
+        Ok(Self { store, ring, clock, random, idle, lifetime, per_user, touches, watches, near, witness: None })
     }
 
     /// The service over the configured store. A Redis that is away is one that is away, now as later: the service begins to
@@ -132,6 +137,20 @@ impl Sessions {
             }
         };
         Self::new(settings, store, clock, random)
+    }
+
+    /// The same service, which tells `witness` what happens. Before it is used.
+    #[must_use]
+    pub fn with_witness(mut self, witness: Arc<dyn Witness>) -> Self {
+        self.witness = Some(witness);
+        self
+    }
+
+    /// Tells what happened, if anybody wants to know.
+    fn saw(&self, happening: impl FnOnce(Timestamp) -> Happening) {
+        if let Some(witness) = &self.witness {
+            witness.saw(happening(self.clock.now()));
+        }
     }
 
     /// The server's secrets, for what others seal.

@@ -17,14 +17,14 @@ use crate::base::{Random, Timestamp};
 /// The record.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct OperatorRecord {
-    sid: String,
-    provider: String,
-    issuer: String,
-    subject: String,
+    pub(super) sid: String,
+    pub(super) provider: String,
+    pub(super) issuer: String,
+    pub(super) subject: String,
     provider_sid: Option<String>,
     born: u64,
-    created: Timestamp,
-    expires: Timestamp,
+    pub(super) created: Timestamp,
+    pub(super) expires: Timestamp,
     address: String,
     agent: String,
 }

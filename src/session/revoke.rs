@@ -16,10 +16,24 @@ impl Sessions {
     ///
     /// When the store cannot answer: the revocation may stand in part, and has to be repeated.
     pub async fn revoke_user(&self, issuer: &str, subject: &str) -> Result<usize, StoreError> {
+        self.end_user(issuer, subject, Ended::Revoked).await
+    }
+
+    /// The same, because the provider wants it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::revoke_user`].
+    pub async fn log_out_user(&self, issuer: &str, subject: &str) -> Result<usize, StoreError> {
+        self.end_user(issuer, subject, Ended::Provider).await
+    }
+
+    async fn end_user(&self, issuer: &str, subject: &str, why: Ended) -> Result<usize, StoreError> {
         let number = self.store.next_number(&Name::sequence()).await?;
         self.store.raise_number(&Name::revoked_user(issuer, subject), number, Some(self.guard())).await?;
         // Younger members are left alone: their logins read the sequence after this revocation, so it does not cover them.
-        let revoked = self.sweep(&Name::user(issuer, subject), |member| member.born < number, Unborn::Fails).await?;
+        let revoked =
+            self.sweep(&Name::user(issuer, subject), |member| member.born < number, Unborn::Fails, why).await?;
         self.store.settle().await?;
         Ok(revoked)
     }
@@ -30,8 +44,21 @@ impl Sessions {
     ///
     /// When the store cannot answer: the revocation may stand in part, and has to be repeated.
     pub async fn revoke_provider_sid(&self, issuer: &str, sid: &str) -> Result<usize, StoreError> {
+        self.bury_provider_sid(issuer, sid, Ended::Revoked).await
+    }
+
+    /// The same, because the provider wants it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::revoke_provider_sid`].
+    pub async fn log_out_provider_sid(&self, issuer: &str, sid: &str) -> Result<usize, StoreError> {
+        self.bury_provider_sid(issuer, sid, Ended::Provider).await
+    }
+
+    async fn bury_provider_sid(&self, issuer: &str, sid: &str, why: Ended) -> Result<usize, StoreError> {
         self.store.mark(&Name::tombstone(issuer, sid), self.guard()).await?;
-        let revoked = self.sweep(&Name::provider_sid(issuer, sid), |_| true, Unborn::Fails).await?;
+        let revoked = self.sweep(&Name::provider_sid(issuer, sid), |_| true, Unborn::Fails, why).await?;
         self.store.settle().await?;
         Ok(revoked)
     }
@@ -43,7 +70,7 @@ impl Sessions {
     ///
     /// When the store cannot answer.
     pub async fn end_provider_sid(&self, issuer: &str, sid: &str) -> Result<usize, StoreError> {
-        self.sweep(&Name::provider_sid(issuer, sid), |_| true, Unborn::Lives).await
+        self.sweep(&Name::provider_sid(issuer, sid), |_| true, Unborn::Lives, Ended::Provider).await
     }
 
     /// Ends everybody's session. Answers how many were found.
@@ -61,7 +88,7 @@ impl Sessions {
         self.watches.all_ended();
         let mut revoked = 0;
         for shard in 0..SHARDS {
-            match self.sweep(&Name::shard(shard), |member| member.born < number, Unborn::Fails).await {
+            match self.sweep(&Name::shard(shard), |member| member.born < number, Unborn::Fails, Ended::Revoked).await {
                 Ok(found) => revoked += found,
                 Err(error) => {
                     tracing::warn!(%error, "everybody is signed out, but not every record is deleted yet");
@@ -79,6 +106,7 @@ impl Sessions {
         index: &Name,
         covered: impl Fn(&Member) -> bool,
         unborn: Unborn,
+        why: Ended,
     ) -> Result<usize, StoreError> {
         let (mut revoked, mut cursor) = (0, None);
         loop {
@@ -88,9 +116,9 @@ impl Sessions {
             let mut ended = futures_util::stream::iter(members)
                 .map(|member: Member| async move {
                     let removed = self.store.delete_session(&member.key).await?;
-                    self.ended(&member.key, Ended::Revoked);
+                    self.ended(&member.key, why);
                     if let Some(removed) = &removed {
-                        self.forget_removed(&member.key, removed).await;
+                        self.forget_removed(&member.key, removed, why).await;
                     }
                     Ok::<_, StoreError>((member, removed.is_some()))
                 })

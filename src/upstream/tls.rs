@@ -3,28 +3,24 @@
 use std::fmt::Display;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs;
-use rustls::{AlertDescription, ClientConfig, RootCertStore, version};
+use rustls::{AlertDescription, ClientConfig, version};
+use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::settings::UpstreamSettings;
+use crate::base::trust;
 
 /// RFC 9325: TLS 1.3 and 1.2, the name checked, the system's roots and those of `ca`; our certificate where there is one.
 pub(super) fn client_config(settings: &UpstreamSettings) -> Result<ClientConfig, String> {
-    let mut roots = system_roots().clone();
-    if let Some(path) = &settings.ca {
-        for certificate in certificates(path)? {
-            roots.add(certificate).map_err(|error| cannot_use(path, &error))?;
-        }
-    }
+    let roots = trust::roots(settings.ca.as_deref()).map_err(|error| error.to_string())?;
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
     let builder = builder.with_protocol_versions(&[&version::TLS13, &version::TLS12]);
     let builder = builder.map_err(|error| error.to_string())?.with_root_certificates(roots);
     let Some(own) = &settings.client_certificate else { return Ok(builder.with_no_client_auth()) };
-    let chain = certificates(&own.certificate)?;
+    let chain = trust::certificates(&own.certificate).map_err(|error| error.to_string())?;
     let key = PrivateKeyDer::from_pem_file(&own.key).map_err(|error| cannot_use(&own.key, &error))?;
     builder.with_client_auth_cert(chain, key).map_err(|error| cannot_use(&own.key, &error))
 }
@@ -35,27 +31,6 @@ pub(super) fn speaks_http2_only(error: &io::Error) -> bool {
     matches!(error, Some(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)))
 }
 
-/// All certificates of a PEM file, of which there is one at least.
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let read = CertificateDer::pem_file_iter(path).map_err(|error| cannot_use(path, &error))?;
-    let certificates: Result<Vec<_>, _> = read.collect();
-    match certificates {
-        Ok(certificates) if certificates.is_empty() => Err(cannot_use(path, &"it holds no PEM certificate")),
-        Ok(certificates) => Ok(certificates),
-        Err(error) => Err(cannot_use(path, &error)),
-    }
-}
-
 fn cannot_use(path: &Path, error: &dyn Display) -> String {
     format!("cannot use {}: {error}", path.display())
-}
-
-/// Read once: there are many, and they change with the system only.
-fn system_roots() -> &'static RootCertStore {
-    static ROOTS: OnceLock<RootCertStore> = OnceLock::new();
-    ROOTS.get_or_init(|| {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        roots
-    })
 }

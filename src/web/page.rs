@@ -22,6 +22,7 @@ pub struct Page {
     forms: Option<String>,
     framed_by: Option<String>,
     goes_on_to: Option<String>,
+    asks_for: Option<String>,
 }
 
 /// A page in the shared layout.
@@ -35,7 +36,16 @@ impl Page {
     /// large links.
     #[must_use]
     pub fn new(status: StatusCode, title: &str, body: Markup) -> Self {
-        Self { status, title: title.to_owned(), body, reference: None, forms: None, framed_by: None, goes_on_to: None }
+        Self {
+            status,
+            title: title.to_owned(),
+            body,
+            reference: None,
+            forms: None,
+            framed_by: None,
+            goes_on_to: None,
+            asks_for: None,
+        }
     }
 
     /// Names the request at the foot of the page.
@@ -76,6 +86,13 @@ impl Page {
         self
     }
 
+    /// Once it is shown the page asks for this path of ours, as for a picture that nobody sees: what counts is the answer's head.
+    #[must_use]
+    pub fn asks_for(mut self, path: &str) -> Self {
+        self.asks_for = Some(path.to_owned());
+        self
+    }
+
     /// The answer.
     #[must_use]
     pub fn answer(self) -> Response<Body> {
@@ -92,10 +109,14 @@ impl Page {
     }
 
     fn policy(&self) -> HeaderValue {
-        if self.forms.is_none() && self.framed_by.is_none() {
+        if self.forms.is_none() && self.framed_by.is_none() && self.asks_for.is_none() {
             return POLICY.clone();
         }
-        let policy = policy(self.forms.as_deref().unwrap_or_default(), self.framed_by.as_deref().unwrap_or("'none'"));
+        let mut policy =
+            policy(self.forms.as_deref().unwrap_or_default(), self.framed_by.as_deref().unwrap_or("'none'"));
+        if self.asks_for.is_some() {
+            policy.push_str("; img-src 'self'");
+        }
         HeaderValue::try_from(policy).unwrap_or_else(|_| POLICY.clone())
     }
 
@@ -117,6 +138,7 @@ impl Page {
                         (wordmark())
                         h1 { (self.title) }
                         (self.body)
+                        @if let Some(path) = &self.asks_for { img src=(path) alt="" hidden; }
                     }
                     @if let Some(reference) = &self.reference {
                         footer { "Reference " code { (reference) } }

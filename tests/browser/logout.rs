@@ -68,6 +68,7 @@ async fn after_signing_out_a_strict_route_shows_nothing_protected() {
     world.signed_in("/strict/home").await;
     chromium.click("button").await;
     chromium.wait_for_url(|url| url.starts_with(&gateway.url("/oauth2/signed_out"))).await;
+    assert!(chromium.text().await.contains("You are signed out"));
     op.script(|script| {
         script.deny("access_denied", "who are you?");
     });

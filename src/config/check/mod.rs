@@ -10,7 +10,9 @@ mod rest;
 mod route;
 mod session;
 mod signing;
+mod store;
 mod upstream;
+mod webhook;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -88,6 +90,7 @@ impl Check<'_> {
         let routes = self.routes(file, public.as_deref(), &endpoints, limits.body_bytes);
         let hsts = self.hsts(file);
         let network = self.network(file, public.unwrap_or_default(), endpoints, &upstream_identity, hsts);
+        let webhooks = self.webhooks(file, development);
         let telemetry = self.telemetry(file);
         Some(Config {
             public_url: network.public.first()?.to_string(),
@@ -102,6 +105,7 @@ impl Check<'_> {
             providers,
             upstreams,
             routes,
+            webhooks,
             telemetry,
             development,
             warnings: Vec::new(),

@@ -1,15 +1,10 @@
-//! `[session]`: the store, its secrets, and times that fit together.
+//! `[session]`: its secrets, and times that fit together.
 
-use std::path::Path;
 use std::time::Duration;
 
-use toml::de::DeValue;
-use url::Url;
-
-use super::{Check, DAY, SECOND, YEAR, is_loopback};
+use super::{Check, DAY, SECOND, YEAR};
 use crate::base::Secret;
-use crate::config::file::{FileConfig, NearCacheFile, SessionFile, StoreFile};
-use crate::config::not_yet;
+use crate::config::file::{FileConfig, NearCacheFile, SessionFile};
 use crate::config::value::Limit;
 use crate::session::{NearCacheSettings, SessionSettings, StoreSettings};
 
@@ -38,73 +33,6 @@ impl Check<'_> {
         }
         let per_user = written.per_user.and_then(Limit::value).map(|sessions| sessions.0);
         Some(SessionSettings { store: store?, secrets, idle, lifetime, per_user, deadline, near_cache })
-    }
-
-    fn store(&mut self, written: &SessionFile, development: bool) -> Option<StoreSettings> {
-        const KEY: &str = "session.store";
-        const FIX: &str = "Write redis://host:6379/0, rediss://host:6379/0 (TLS), redis+unix:///path, or \"memory\".";
-        let (text, inline) = match &written.store {
-            None => {
-                self.missing(KEY, FIX);
-                return None;
-            }
-            Some(StoreFile::Url(text)) => (Secret::new(text.clone()), true),
-            Some(StoreFile::Secret(source)) => (self.secret_text(KEY, source)?, false),
-        };
-        if text.expose() == "memory" {
-            return Some(StoreSettings::Memory);
-        }
-        if let Some(entry) = not_yet::refused(KEY, &DeValue::String(text.expose().as_str().into())) {
-            self.problem(KEY, format!("Not supported yet: {}.", entry.what), FIX);
-            return None;
-        }
-        // Nothing of the URL is ever repeated: it may hold a password.
-        let Ok(url) = Url::parse(text.expose()) else {
-            self.problem(KEY, "This is not a URL.", FIX);
-            return None;
-        };
-        let host = url.host_str().unwrap_or_default();
-        let database = url.path().trim_start_matches('/');
-        for (name, value) in url.query_pairs() {
-            match name.as_ref() {
-                "ca" if !value.starts_with('/') => {
-                    self.problem(KEY, "`ca` in the URL is not an absolute path.", "Write ?ca=/etc/tls/inner-ca.pem.")
-                }
-                "ca" => self.roots(KEY, Path::new(value.as_ref())),
-                "db" if value.parse::<u8>().is_err() => {
-                    self.problem(KEY, "`db` in the URL is not a database number.", FIX)
-                }
-                _ => {}
-            }
-        }
-        match url.scheme() {
-            "redis" | "rediss" if host.is_empty() || !(database.is_empty() || database.parse::<u8>().is_ok()) => {
-                self.problem(KEY, "This is not the URL of a Redis server: host, port and database number.", FIX);
-            }
-            "redis+unix" if !url.path().starts_with('/') || url.path() == "/" || !matches!(host, "" | "localhost") => {
-                self.problem(KEY, "This is not the absolute path of a Unix socket.", FIX);
-            }
-            "redis" if !is_loopback(host) => {
-                if written.plaintext.unwrap_or(false) || development {
-                    self.warn(
-                        KEY,
-                        "What Redis is told, its password too, can be read on the way: the URL is not rediss://.",
-                    );
-                } else {
-                    let fix = "Use rediss://, or set `session.plaintext = true` if the network protects it.";
-                    self.problem(KEY, "redis:// is not encrypted, and the host is not loopback.", fix);
-                }
-            }
-            "redis" | "rediss" | "redis+unix" => {}
-            _ => {
-                self.problem(KEY, "This is not a store that Vestibule knows.", FIX);
-                return None;
-            }
-        }
-        if inline && url.password().is_some() {
-            self.warn(KEY, "The URL holds a password. Keep it out of the configuration: { file = … } or { env = … }.");
-        }
-        Some(StoreSettings::Redis(text))
     }
 
     fn secrets(&mut self, written: &SessionFile, required: bool) -> Vec<Secret<Vec<u8>>> {

@@ -8,6 +8,7 @@ mod provider;
 mod route;
 mod session;
 mod upstream;
+mod webhook;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +21,7 @@ pub use provider::{ClientAuthName, ProviderFile, ProviderLogoutFile, ResponseMod
 pub use route::{AccessName, CacheName, CrossSiteFile, CrossSiteName, EncodedSlashName, RouteFile, SignedOutName};
 pub use session::{AlgorithmName, IdentityFile, KeysFile, NearCacheFile, SameSiteName, SessionFile, StoreFile};
 pub use upstream::{UpstreamFile, UpstreamIdentityFile};
+pub use webhook::{EventName, WebhookFile};
 
 /// Vestibule's configuration.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -64,6 +66,8 @@ pub struct FileConfig {
     /// **Required.** Which requests go where, and who may pass. The most specific host and path wins, whatever the order; what matches
     /// no route is 404.
     pub routes: Option<Vec<RouteFile>>,
+    /// Other systems that are told when sessions begin and end, by name.
+    pub webhooks: Option<BTreeMap<String, WebhookFile>>,
     /// What is written where.
     pub telemetry: Option<TelemetryFile>,
 }

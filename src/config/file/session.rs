@@ -9,8 +9,9 @@ use crate::config::value::{Limit, SecretSource, Span};
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SessionFile {
-    /// **Required.** `redis://host:port/db`, `rediss://` for TLS, `redis+unix:///path` for a socket, or `"memory"` (one process; gone when it
-    /// ends). A URL with a password is better read from `{ file = … }` or `{ env = … }`.
+    /// **Required.** `redis://host:port/db`, `rediss://` for TLS, `redis+unix:///path` for a socket,
+    /// `rediss-sentinel://host:26379/db?sentinelServiceName=main&node=host2:26379`, `rediss-cluster://host:6379?node=host2:6379`, or `"memory"`
+    /// (one process; gone when it ends). A URL with a password is better read from `{ file = … }` or `{ env = … }`.
     #[schemars(extend("examples" = ["rediss://redis:6379/0", "memory", {"env": "REDIS_URL"}]))]
     pub store: Option<StoreFile>,
     /// Allows `redis://` without TLS beyond loopback.

@@ -30,6 +30,7 @@ impl TestEnvironment {
         environment.file("/run/secrets/again", "canary-vestibule-of-32-bytes-and-some-more");
         environment.file("/run/secrets/short", "canary-short\n");
         environment.file("/run/secrets/blank", "\n");
+        environment.file("/run/secrets/coded", "whsec_canary?\n");
         environment.file("/run/secrets/lines", "canary\nlines\n");
         environment.file("/etc/vestibule/session.secret", "canary-session-of-32-bytes-and-some-more");
         environment.file("/etc/vestibule/client.secret", "canary-client");

@@ -67,19 +67,29 @@ fn what_is_printed_is_written_in_the_words_of_the_file() {
 /// OPS-02: a store's password, wherever it stands in its URL, is not printed.
 #[test]
 fn passwords_of_stores_are_not_printed() {
-    for url in [
-        "redis://:canary@127.0.0.1:6379/0",
-        "redis://user:canary@localhost",
-        "redis://canary@localhost/0",
-        "redis://localhost/0?password=canary",
-        "redis+unix:///run/redis.sock?password=canary",
+    for (url, warned) in [
+        ("redis://:canary@127.0.0.1:6379/0", true),
+        ("redis://user:canary@localhost", true),
+        ("redis-cluster://user:canary@localhost", true),
+        ("redis-sentinel://localhost/0?sentinelServiceName=main&sentinelPassword=canary", true),
+        ("redis-sentinel://localhost/0?sentinelServiceName=canary", false),
     ] {
         let config = parse(&around("", "").replace("redis://127.0.0.1:6379", url)).unwrap();
         assert!(!config.redacted().contains("canary"), "{}", config.redacted());
         assert!(!format!("{config:?}").contains("canary"));
-        let warned = config.warnings.iter().any(|warning| warning.to_string().contains("password"));
-        assert_eq!(warned, url.contains(":canary@"), "{url}");
+        assert_eq!(config.warnings.iter().any(|warning| warning.to_string().contains("password")), warned, "{url}");
         assert!(config.warnings.iter().all(|warning| !warning.to_string().contains("canary")));
+    }
+    // Nor where it is what is wrong.
+    for url in [
+        "redis://canary@localhost/0",
+        "redis://localhost/0?password=canary",
+        "redis+unix:///run/redis.sock?password=canary",
+        "redis-sentinel://localhost/0?sentinelServiceName=main&sentinelpassword=canary",
+        "redis-cluster://localhost/0?node=canary",
+    ] {
+        let problems = parse(&around("", "").replace("redis://127.0.0.1:6379", url)).unwrap_err();
+        assert!(!format!("{problems} {problems:?}").contains("canary"), "{url}: {problems}");
     }
 }
 

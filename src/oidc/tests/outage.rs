@@ -169,7 +169,7 @@ async fn errors_are_sorted() {
     assert!(bench.provider.refresh(&refresh_token).await.unwrap_err().is_temporary());
 }
 
-/// REF-06, REF-07: the refresh goes to the token endpoint with credentials; its ID token must agree with the session's.
+/// REF-06, REF-07, REF-08: the refresh goes to the token endpoint with credentials; its ID token must agree with the session's.
 #[tokio::test]
 async fn a_refresh() {
     let bench = Bench::with(|settings| settings.resource = Some("https://api.example.com".to_owned())).await;

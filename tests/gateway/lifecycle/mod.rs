@@ -6,3 +6,4 @@ mod drain;
 mod endpoints;
 mod https;
 mod outages;
+mod webhooks;

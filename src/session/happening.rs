@@ -1,0 +1,73 @@
+//! Tells whoever wants to know that a session began or ended.
+//!
+//! Each end is told once among all replicas: by the one whose command took the record away. Whoever neither signs out nor comes
+//! back is never told of: the store lets such sessions expire.
+
+use super::model::Session;
+use super::operator::OperatorRecord;
+use super::watch::Ended;
+use crate::base::Timestamp;
+
+/// What happened to a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Happening {
+    /// What.
+    pub what: What,
+    /// When.
+    pub at: Timestamp,
+    /// The session's public reference.
+    pub sid: String,
+    /// The configured name of its provider.
+    pub provider: String,
+    /// The provider's issuer.
+    pub issuer: String,
+    /// Whose session, at that issuer.
+    pub subject: String,
+    /// When it began.
+    pub created: Timestamp,
+    /// When it ends at the latest, or would have.
+    pub expires: Timestamp,
+}
+
+/// Beginning or end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Somebody signed in.
+    Started,
+    /// It ended.
+    Ended(Ended),
+}
+
+/// Who wants to know.
+pub trait Witness: std::fmt::Debug + Send + Sync {
+    /// Called on a request's way: must not wait.
+    fn saw(&self, happening: Happening);
+}
+
+impl Happening {
+    pub(super) fn of(session: &Session, what: What, at: Timestamp) -> Self {
+        Self {
+            what,
+            at,
+            sid: session.sid.as_str().to_owned(),
+            provider: session.provider.to_string(),
+            issuer: session.issuer.clone(),
+            subject: session.subject.clone(),
+            created: session.created,
+            expires: session.expires,
+        }
+    }
+
+    pub(super) fn of_record(record: &OperatorRecord, what: What, at: Timestamp) -> Self {
+        Self {
+            what,
+            at,
+            sid: record.sid.clone(),
+            provider: record.provider.clone(),
+            issuer: record.issuer.clone(),
+            subject: record.subject.clone(),
+            created: record.created,
+            expires: record.expires,
+        }
+    }
+}
