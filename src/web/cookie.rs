@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(read(&[b"__host-vestibule=a; =__Host-vestibule=b"]).session, SessionCookie::None);
     }
 
-    /// HTTP-26: HTTP/2's crumbs are one line.
+    /// HTTP-26: HTTP/2's crumbs are one line; SESS-06: ours are taken out of it.
     #[test]
     fn crumbs_are_joined() {
         let cookies = read(&[b"a=1", b"__Host-vestibule=SECRET", b"b=2; c=3"]);

@@ -138,6 +138,9 @@ mod tests {
                     assert_eq!(judge(&method, false, &fields) == Verdict::Allow, allow, "{method} {fields:?}");
                 }
             }
+            // Of several none is believed.
+            let twice = [("sec-fetch-site", "same-origin"), ("sec-fetch-site", site)];
+            assert_eq!(judge(&Method::POST, false, &twice), Verdict::Refuse(Reason::CrossSite), "{twice:?}");
         }
     }
 
@@ -174,6 +177,7 @@ mod tests {
             (&[("origin", "https://app.example.com.evil.example")], Verdict::Refuse(Reason::ForeignOrigin)),
             (&[("origin", "https://evil.example"), ("x-requested-with", "x")], Verdict::Refuse(Reason::ForeignOrigin)),
             (&[("origin", "null")], Verdict::Refuse(Reason::OpaqueOrigin)),
+            (&[("origin", "null"), ("x-requested-with", "x")], Verdict::Refuse(Reason::OpaqueOrigin)),
             (&[("origin", OWN), ("origin", "https://evil.example")], Verdict::Refuse(Reason::OpaqueOrigin)),
             (&[], Verdict::Refuse(Reason::NoEvidence)),
             (&[("referer", "https://app.example.com/")], Verdict::Refuse(Reason::NoEvidence)),

@@ -177,6 +177,26 @@ mod tests {
         }
     }
 
+    /// SESS-15: a session's cookie counts at all ports of its host, and at no other host.
+    #[test]
+    fn cookies_are_of_one_host() {
+        let origin = PublicOrigin::parse("https://app.example.com:8443").unwrap();
+        for same in ["https://app.example.com", "https://app.example.com:8443", "https://app.example.com:1"] {
+            assert!(origin.shares_cookies_with(same), "{same}");
+        }
+        for other in [
+            "http://app.example.com",
+            "https://app.example.com.evil.example",
+            "https://app.example.com:80.evil.example",
+            "https://app.example.company",
+            "https://xapp.example.com",
+            "https://example.com",
+            "",
+        ] {
+            assert!(!origin.shares_cookies_with(other), "{other}");
+        }
+    }
+
     #[test]
     fn authorities_and_origins_are_compared_whole() {
         let origin = PublicOrigin::parse("https://app.example.com").unwrap();

@@ -65,16 +65,13 @@ impl ReturnTo {
         if target.origin() != base.origin() || !target.username().is_empty() || target.password().is_some() {
             return None;
         }
-        // Dot segments could have hidden a `//`; and what we would answer with 400 is no place to return to.
-        let canonical = CanonicalPath::parse(target.path()).ok()?;
         // The library takes `x:` for a drive that no `..` leaves, in every scheme; browsers do so in files alone.
         let bare = path.split(['?', '#']).next().unwrap_or_default();
-        let back = |canonical: &CanonicalPath| leads_back(canonical, network.endpoints());
-        let path = if back(&canonical) || CanonicalPath::parse(bare).is_ok_and(|own| back(&own)) {
-            Cow::Borrowed("/")
-        } else {
-            path
-        };
+        let undriven = base.join(&bare.replace(':', "%3A")).ok()?;
+        // Dot segments could have hidden a `//`; and what we would answer with 400 is no place to return to.
+        let read = [CanonicalPath::parse(target.path()).ok()?, CanonicalPath::parse(undriven.path()).ok()?];
+        let path =
+            if read.iter().any(|path| leads_back(path, network.endpoints())) { Cow::Borrowed("/") } else { path };
         let target = match origin {
             Some(origin) => format!("{origin}{path}"),
             None => path.into_owned(),
