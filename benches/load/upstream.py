@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""An application with streams that stay open: `/events` (server-sent events), `/socket` (a WebSocket).  upstream.py PORT"""
+"""An application with streams that stay open: `…/events` (server-sent events), `…/socket` (a WebSocket).  upstream.py PORT"""
 
 import base64
 import hashlib
@@ -11,7 +11,7 @@ class Streams(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
-        if self.path.startswith("/socket"):
+        if self.path.endswith("/socket"):
             key = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
             self.send_response(101)
             self.send_header("Upgrade", "websocket")
@@ -19,7 +19,7 @@ class Streams(BaseHTTPRequestHandler):
             self.send_header("Sec-WebSocket-Accept", base64.b64encode(hashlib.sha1(key.encode()).digest()).decode())
             self.end_headers()
             self.wfile.write(b"\x81\x05hello")
-        elif self.path.startswith("/events"):
+        elif self.path.endswith("/events"):
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream")
             self.send_header("Connection", "close")

@@ -1,5 +1,7 @@
 //! `/api/`: list sessions, end them, look at the configuration and the keys. Every change is an audit event.
 
+use std::net::IpAddr;
+
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -25,19 +27,20 @@ struct Revocation {
 }
 
 impl Admin {
-    pub(super) async fn api(&self, request: Request<Incoming>) -> Response<Body> {
+    /// `address` is who asks.
+    pub(super) async fn api(&self, request: Request<Incoming>, address: Option<IpAddr>) -> Response<Body> {
         let path = request.uri().path().to_owned();
         let method = request.method().clone();
         let query = request.uri().query().unwrap_or_default().to_owned();
         match (method, path.as_str()) {
             (Method::GET, "/api/sessions") => self.list(&query).await,
-            (Method::POST, "/api/revocations") => self.revoke(request.into_body()).await,
+            (Method::POST, "/api/revocations") => self.revoke(request.into_body(), address).await,
             (Method::GET, "/api/config") => {
                 json_answer(StatusCode::OK, &json!({ "configuration": self.configuration }))
             }
             (Method::GET, "/api/keys") => self.keys(),
             (Method::DELETE, path) if path.starts_with("/api/sessions/") => {
-                self.end(path.strip_prefix("/api/sessions/").unwrap_or_default()).await
+                self.end(path.strip_prefix("/api/sessions/").unwrap_or_default(), address).await
             }
             _ => problem(StatusCode::NOT_FOUND, "the API has no such path and method"),
         }
@@ -87,12 +90,13 @@ impl Admin {
         }
     }
 
-    async fn end(&self, sid: &str) -> Response<Body> {
+    async fn end(&self, sid: &str, address: Option<IpAddr>) -> Response<Body> {
         let Some(sid) = Sid::parse(sid) else { return problem(StatusCode::NOT_FOUND, "there is no such session") };
         let gateway = self.front.current();
         match gateway.sessions.end_sid(&sid).await {
             Ok(true) => {
-                self.record("sessions: end one", Some(sid.as_str()), 1);
+                let about = Record { sid: Some(sid.as_str()), count: Some(1), ..Record::default() };
+                self.record("sessions: end one", address, about);
                 let mut answer = Response::new(Body::empty());
                 *answer.status_mut() = StatusCode::NO_CONTENT;
                 answer
@@ -103,7 +107,7 @@ impl Admin {
     }
 
     #[allow(clippy::disallowed_methods, reason = "limited right here")]
-    async fn revoke(&self, body: Incoming) -> Response<Body> {
+    async fn revoke(&self, body: Incoming, address: Option<IpAddr>) -> Response<Body> {
         let Ok(body) = Limited::new(body, MOST_BYTES).collect().await else {
             return problem(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long or did not come whole");
         };
@@ -118,19 +122,26 @@ impl Admin {
                 None => return problem(StatusCode::NOT_FOUND, "there is no provider of that name"),
             },
         };
-        let (what, done) = match (issuer, asked.sub, asked.provider_sid, asked.all) {
+        let (what, done) = match (&issuer, &asked.sub, &asked.provider_sid, asked.all) {
             (Some(issuer), Some(sub), None, None) => {
-                ("sessions: revoke a user", gateway.sessions.revoke_user(&issuer, &sub).await)
+                ("sessions: revoke a user", gateway.sessions.revoke_user(issuer, sub).await)
             }
             (Some(issuer), None, Some(sid), None) => {
-                ("sessions: revoke a provider's sid", gateway.sessions.revoke_provider_sid(&issuer, &sid).await)
+                ("sessions: revoke a provider's sid", gateway.sessions.revoke_provider_sid(issuer, sid).await)
             }
             (None, None, None, Some(true)) => ("sessions: revoke everybody", gateway.sessions.revoke_all().await),
             _ => return problem(StatusCode::BAD_REQUEST, FORMS),
         };
         match done {
             Ok(count) => {
-                self.record(what, None, count);
+                let about = Record {
+                    provider: asked.provider.as_deref(),
+                    issuer: issuer.as_deref(),
+                    subject: asked.sub.as_deref(),
+                    count: Some(count),
+                    ..Record::default()
+                };
+                self.record(what, address, about);
                 json_answer(StatusCode::OK, &json!({ "revoked": count }))
             }
             Err(error) => store_away(&error),
@@ -145,10 +156,12 @@ impl Admin {
         }
     }
 
-    fn record(&self, what: &str, sid: Option<&str>, count: usize) {
-        audit::write(Event::AdminAction, Record { reason: Some(what), sid, count: Some(count), ..Record::default() });
+    fn record(&self, what: &str, address: Option<IpAddr>, about: Record<'_>) {
+        let address = address.as_ref().map(|address| address as &dyn std::fmt::Display);
+        audit::write(Event::AdminAction, Record { reason: Some(what), address, ..about });
         let ended = &self.front.current().metrics.sessions_ended;
-        ended.get_or_create(&Word { kind: "revoked" }).inc_by(u64::try_from(count).unwrap_or(u64::MAX));
+        let count = u64::try_from(about.count.unwrap_or_default()).unwrap_or(u64::MAX);
+        ended.get_or_create(&Word { kind: "revoked" }).inc_by(count);
     }
 }
 

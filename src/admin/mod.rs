@@ -3,6 +3,7 @@
 //! Never reachable on a public listener (OPS-06). `/api/` needs the admin token and does not exist without one.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -42,15 +43,15 @@ pub struct Admin {
 }
 
 impl Service for Admin {
-    async fn call(&self, request: Request<Incoming>, _connection: &Arc<Connection>) -> Response<Body> {
-        let mut answer = self.route(request).await;
+    async fn call(&self, request: Request<Incoming>, connection: &Arc<Connection>) -> Response<Body> {
+        let mut answer = self.route(request, connection.peer.map(|peer| peer.ip())).await;
         answer.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         answer
     }
 }
 
 impl Admin {
-    async fn route(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn route(&self, request: Request<Incoming>, address: Option<IpAddr>) -> Response<Body> {
         let path = request.uri().path().to_owned();
         let reading = matches!(*request.method(), Method::GET | Method::HEAD);
         match path.as_str() {
@@ -59,7 +60,7 @@ impl Admin {
             "/metrics" if reading => self.metrics(),
             "/livez" | "/readyz" | "/metrics" => text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n"),
             api if api.starts_with("/api/") => match self.authorize(&request) {
-                Ok(()) => self.api(request).await,
+                Ok(()) => self.api(request, address).await,
                 Err(answer) => *answer,
             },
             _ => text(StatusCode::NOT_FOUND, "There is /livez, /readyz, /metrics and /api/ here.\n"),

@@ -61,7 +61,7 @@ async fn sessions_end_by_idleness_and_by_age() {
     world.refused_everywhere(&busy).await;
 }
 
-/// Operators see all sessions of a user from any replica, and end one, all of a user, or everybody's; both replicas obey.
+/// SESS-17: operators see all sessions of a user from any replica, and end one, all of a user, or everybody's; both replicas obey.
 #[tokio::test]
 async fn operators_end_sessions_on_all_replicas() {
     let world = World::start().await;

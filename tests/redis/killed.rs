@@ -7,7 +7,7 @@ use crate::world::{World, cookies};
 
 /// REF-02: SIGKILL between grant and write: the rotated token is gone with the process. Whoever comes next waits for the dead
 /// holder's lease, is told that the family has ended, and signs in again, once and cleanly. So it is with a holder that stands still
-/// past its lease; when it goes on, its late write stores nothing.
+/// past its lease; when it goes on, it stores nothing.
 #[tokio::test]
 async fn a_replica_lost_in_a_refresh_costs_a_new_login_at_most() {
     tokio::join!(interrupted(Signal::Kill), interrupted(Signal::Stop));

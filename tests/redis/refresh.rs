@@ -92,7 +92,7 @@ async fn a_refresh_that_ends_after_its_session_gives_the_tokens_back() {
     }
 }
 
-/// The store refuses to write for a while right after a grant: the token waits for it, and the session goes on with it.
+/// REF-02: the store refuses to write for a while right after a grant: the token waits for it, and the session goes on with it.
 #[tokio::test]
 async fn a_rotated_token_waits_for_a_store_that_refuses() {
     let world = World::start().await;
@@ -107,6 +107,7 @@ async fn a_rotated_token_waits_for_a_store_that_refuses() {
     gate.open();
     // Its pauses grow up to half a second: these are more than three seconds.
     eventually("patience", Duration::from_secs(15), || async {
+        assert!(!waiting.is_finished(), "it did not wait");
         (world.replicas[0].logs().matches("renewed tokens are not stored yet").count() >= 10).then_some(())
     })
     .await;
@@ -169,6 +170,70 @@ async fn answer_lost(honest: bool) {
     }
 }
 
+/// As if its holder had been paused for too long.
+fn take_the_lease_away(world: &World) {
+    let keys = world.redis.keys().into_iter().map(|key| String::from_utf8(key).unwrap());
+    let leases: Vec<String> = keys.filter(|key| key.starts_with("vestibule:lease:")).collect();
+    assert_eq!(leases.len(), 1, "somebody refreshes");
+    world.redis.command(&["DEL", &leases[0]]);
+}
+
+/// REF-02: a holder that has lost its lease cannot write: what a neighbour has stored meanwhile stands, and is what is presented next.
+#[tokio::test]
+async fn a_holder_that_lost_its_lease_writes_nothing() {
+    let world = World::start().await;
+    let browser = world.signed_in().await;
+    let refresh = || post(world.url("/oauth2/session/refresh"));
+    let gate = world.op.hold(Endpoint::Token);
+    let late = tokio::spawn({
+        let (browser, ask) = (world.at(0, &browser), refresh());
+        async move { browser.ask(ask).await }
+    });
+    gate.arrived().await;
+    take_the_lease_away(&world);
+    let granted = json!({
+        "access_token": "canary-access-won", "token_type": "Bearer", "expires_in": 300, "refresh_token": "canary-refresh-won",
+    });
+    world.op.script(|script| {
+        script.answer(Endpoint::Token, 200, "application/json", granted.to_string());
+    });
+    world.at(1, &browser).ask(refresh()).await.expect_status(200);
+    gate.open();
+    late.await.unwrap().expect_status(200);
+    for replica in [0, 1] {
+        world.at(replica, &browser).ask(refresh()).await.expect_status(200);
+        assert_eq!(world.op.last(Endpoint::Token).param("refresh_token"), Some("canary-refresh-won"));
+    }
+}
+
+/// REF-03: two replicas refresh at once, since a lease was lost. The one that the provider refuses finds what the other has stored, and
+/// the session goes on.
+#[tokio::test]
+async fn a_refresh_that_is_refused_looks_whether_a_neighbour_has_won() {
+    let world = World::start().await;
+    let browser = world.signed_in().await;
+    let refresh = || post(world.url("/oauth2/session/refresh"));
+    world.op.end_grants();
+    let gate = world.op.hold(Endpoint::Token);
+    let refused = tokio::spawn({
+        let (browser, ask) = (world.at(1, &browser), refresh());
+        async move { browser.ask(ask).await }
+    });
+    gate.arrived().await;
+    take_the_lease_away(&world);
+    let granted = json!({"access_token": "canary-access-won", "token_type": "Bearer", "expires_in": 300});
+    world.op.script(|script| {
+        script.answer(Endpoint::Token, 200, "application/json", granted.to_string());
+    });
+    world.at(0, &browser).ask(refresh()).await.expect_status(200);
+    gate.open();
+    refused.await.unwrap().expect_status(200);
+    assert_eq!((world.op.grants("refresh_token"), world.records().len()), (2, 1));
+    for replica in [0, 1] {
+        assert_eq!(world.replay(replica, &cookies(&browser)).await.status, 200);
+    }
+}
+
 /// REF-08: refresh tokens go to their provider's token endpoint (and, when they are given back, to its revocation endpoint),
 /// with the client's authentication, and nowhere else; and refreshing moves no limit.
 #[tokio::test]
@@ -192,10 +257,8 @@ async fn refresh_tokens_go_to_their_provider_and_extend_nothing() {
     tokens.retain(|token| token.starts_with("canary-refresh-"));
     let holds = |bytes: &[u8]| tokens.iter().any(|token| contains(bytes, token.as_bytes()));
     for request in world.op.all_requests() {
-        let shown = holds(&request.body)
-            || holds(request.target.as_bytes())
-            || holds(format!("{:?}", request.headers).as_bytes());
-        if shown {
+        assert!(!holds(request.target.as_bytes()), "{request:?}");
+        if holds(&request.body) || holds(format!("{:?}", request.headers).as_bytes()) {
             assert!(matches!(request.endpoint, Endpoint::Token | Endpoint::Revocation), "{request:?}");
             assert!(request.header("authorization").is_some_and(|value| value.starts_with("Basic ")), "{request:?}");
         }

@@ -166,4 +166,5 @@ async fn churn(world: &World) {
     world.revoke(0, &json!({"all": true})).await;
     let last = world.signed_in_as("boris").await;
     last.fetch(world.url("/")).await.expect_status(200);
+    world.at(1, &last).ask(refresh()).await.expect_status(200);
 }

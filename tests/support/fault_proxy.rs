@@ -26,10 +26,14 @@ pub enum Mode {
         /// The longest.
         most: Duration,
     },
+    /// They wait until the mode changes, as in a queue that is full; none is lost.
+    Stall,
     /// They are swallowed both ways while connections stay open; new connections are accepted and say nothing.
     Blackhole,
     /// Only what the server says is swallowed: requests still take effect.
     SwallowAnswers,
+    /// What clients say on new connections is said a second time, on a connection of its own; the answers to that are nobody's.
+    Twice,
     /// Every connection is closed, new ones at once.
     Cut,
 }
@@ -38,6 +42,7 @@ pub enum Mode {
 struct State {
     mode: Mode,
     cuts: u64,
+    strands: u64,
 }
 
 /// The proxy; ends with the value.
@@ -61,7 +66,7 @@ impl FaultProxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let targets = Arc::new(Mutex::new(targets));
-        let (mode, watched) = watch::channel(State { mode: Mode::Pass, cuts: 0 });
+        let (mode, watched) = watch::channel(State { mode: Mode::Pass, cuts: 0, strands: 0 });
         let accepted = Arc::new(AtomicUsize::new(0));
         let mut server = JoinSet::new();
         let (known, counted) = (Arc::clone(&targets), Arc::clone(&accepted));
@@ -100,6 +105,15 @@ impl FaultProxy {
         self.set(Mode::Pass);
     }
 
+    /// Both sides of what is open never hear of each other again, and are not told; new connections pass. What comes of
+    /// connections that have lost bytes: no network goes on with such a one.
+    pub fn strand(&self) {
+        self.mode.send_modify(|state| {
+            state.mode = Mode::Pass;
+            state.strands += 1;
+        });
+    }
+
     /// How many connections were accepted.
     pub fn accepted(&self) -> usize {
         self.accepted.load(Ordering::SeqCst)
@@ -133,10 +147,11 @@ async fn carry(client: TcpStream, target: SocketAddr, number: usize, mut state: 
     let (client_read, client_write) = client.into_split();
     let (server_read, server_write) = server.into_split();
     let watched = state.clone();
+    let second = if born.mode == Mode::Twice { TcpStream::connect(target).await.ok() } else { None };
     let both = async {
         tokio::join!(
-            pump(client_read, server_write, watched.clone(), number * 2),
-            pump(server_read, client_write, watched.clone(), number * 2 + 1),
+            pump(client_read, server_write, watched.clone(), number * 2, second),
+            pump(server_read, client_write, watched.clone(), number * 2 + 1, None),
         );
     };
     tokio::select! {
@@ -149,26 +164,43 @@ async fn carry(client: TcpStream, target: SocketAddr, number: usize, mut state: 
 async fn pump(
     mut from: tokio::net::tcp::OwnedReadHalf,
     mut to: tokio::net::tcp::OwnedWriteHalf,
-    state: watch::Receiver<State>,
+    mut state: watch::Receiver<State>,
     way: usize,
+    second: Option<TcpStream>,
 ) {
     let answers = way % 2 == 1;
+    let strands = state.borrow().strands;
     let mut pieces = 0;
     let mut part = vec![0; 16 * 1024];
+    let (mut unheard, mut second) = second.map(TcpStream::into_split).unzip();
     while let Ok(n @ 1..) = from.read(&mut part).await {
-        let now = state.borrow().mode;
-        match now {
-            Mode::Pass | Mode::Cut => {}
+        let State { mode, strands: stranded, .. } = *state.borrow();
+        if stranded != strands {
+            continue;
+        }
+        match mode {
+            Mode::Pass | Mode::Cut | Mode::Twice => {}
             Mode::Delay(time) => tokio::time::sleep(time).await,
             Mode::Jitter { seed, most } => tokio::time::sleep(drawn(seed, most, way, pieces)).await,
+            Mode::Stall => drop(state.wait_for(|state| state.mode != Mode::Stall).await),
             Mode::Blackhole => continue,
             Mode::SwallowAnswers if answers => continue,
             Mode::SwallowAnswers => {}
         }
         pieces += 1;
+        if let Some(second) = &mut second {
+            let _ = second.write_all(&part[..n]).await;
+        }
         if to.write_all(&part[..n]).await.is_err() {
             break;
         }
     }
+    if state.borrow().strands != strands {
+        return std::future::pending().await;
+    }
     let _ = to.shutdown().await;
+    if let Some(mut unheard) = unheard.take() {
+        drop(second.take());
+        while let Ok(1..) = unheard.read(&mut part).await {}
+    }
 }

@@ -115,7 +115,7 @@ pub async fn a_late_write_never_brings_a_session_back(store: Store, _: &dyn Pass
     assert_eq!(absence(two.load(&live).await), Some(Absence::Unknown));
 }
 
-/// Who read an older version cannot write over a newer one.
+/// SESS-07: who read an older version cannot write over a newer one.
 pub async fn of_two_writers_one_wins(store: Store, _: &dyn Passing) {
     let (one, two) = (Replica::over(&store), Replica::over(&store));
     let live = one.log_in(sample_login("u1")).await;

@@ -48,6 +48,15 @@ pub async fn dead_sessions_take_no_room(store: Store, _: &dyn Passing) {
     let second = replica.log_in(sample_login("u1")).await;
     assert!(replica.is_alive(&first).await && replica.is_alive(&second).await);
     assert!(!replica.is_alive(&idle).await);
+    // Nor one that began later.
+    let used = replica.log_in(sample_login("u2")).await;
+    replica.clock.advance(Duration::from_secs(1));
+    let idle = replica.log_in(sample_login("u2")).await;
+    replica.clock.advance(IDLE);
+    store.touch_session(used.key(), replica.now()).await.unwrap();
+    let new = replica.log_in(sample_login("u2")).await;
+    assert!(replica.is_alive(&used).await && replica.is_alive(&new).await);
+    assert!(!replica.is_alive(&idle).await);
 }
 
 /// SESS-17: operators see every living session, page by page.

@@ -25,6 +25,7 @@ use crate::testing::{ManualClock, SeededRandom};
 
 mod commands;
 mod hooked;
+mod life;
 mod lifecycle;
 mod limits;
 mod nearness;
@@ -34,6 +35,9 @@ mod sealing;
 
 pub use self::commands::*;
 pub use self::hooked::{Hook, Hooked};
+pub use self::life::any_life_is_as_the_model_says;
+#[cfg(test)]
+pub(in crate::session) use self::life::{Break, live, seeds};
 pub use self::lifecycle::*;
 pub use self::limits::*;
 pub use self::nearness::*;
@@ -125,6 +129,7 @@ macro_rules! store_contract {
             a_revoked_session_leaves_nothing_behind
             many_sessions_are_revoked_at_once
             the_protocol_holds_in_any_order
+            any_life_is_as_the_model_says
 
             what_is_near_asks_the_store_nothing
             what_one_replica_ends_every_other_refuses

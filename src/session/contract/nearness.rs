@@ -42,7 +42,7 @@ pub async fn what_one_replica_ends_every_other_refuses(store: Store, _: &dyn Pas
     }
 }
 
-/// The number that ends everybody is near too, and counts for sessions that are.
+/// SESS-17: the number that ends everybody is near too, and counts for sessions that are.
 pub async fn everybody_revoked_is_refused_near_too(store: Store, _: &dyn Passing) {
     let (one, two) = (Replica::over(&store), Replica::over(&store));
     let live = one.log_in(sample_login("u1")).await;

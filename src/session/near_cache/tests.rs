@@ -37,6 +37,7 @@ async fn started() -> NearCache {
     cache
 }
 
+/// SESS-05: what the store has not confirmed within the bound is not served, whatever happened on the way.
 #[tokio::test(start_paused = true)]
 async fn what_was_not_confirmed_lately_is_not_served() {
     let cache = started().await;

@@ -10,7 +10,6 @@ use bytes::Bytes;
 use fred::interfaces::ClientLike as _;
 use fred::prelude::Value;
 
-use super::pulse::Pulse;
 use super::tracking::Tracking;
 use super::{Link, RedisStore, scripts};
 use crate::base::Timestamp;
@@ -170,10 +169,8 @@ impl SessionStore for RedisStore {
     }
 
     fn track(&self, near: Arc<NearCache>) -> Box<dyn TrackedReads> {
-        let pulse = Pulse::new(&self.config, &self.commands, self.pulse.replicas());
-        let client = super::client(self.config.clone(), self.commands.deadline);
-        match client.and_then(|client| Ok((client, pulse?))) {
-            Ok((client, pulse)) => Box::new(Tracking::start(client, self.commands.clone(), pulse, near)),
+        match Tracking::start(&self.config, &self.commands, self.pulse.replicas(), near) {
+            Ok(tracking) => Box::new(tracking),
             // Not reached: the same configuration made the first client. Without it every request asks the store.
             Err(error) => {
                 tracing::error!(%error, "there is no near cache");
@@ -183,7 +180,7 @@ impl SessionStore for RedisStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        self.commands.within(Box::pin(self.commands.client.ping::<()>(None))).await
+        self.commands.within(Box::pin(async { self.commands.client()?.ping::<()>(None).await })).await
     }
 
     fn counters(&self) -> &StoreCounters {

@@ -34,6 +34,14 @@ pub(super) fn read(error: &Error) -> StoreError {
     })
 }
 
+/// Why there is no answer, if nothing more is asked.
+pub(super) fn reason(error: &Error) -> Unavailable {
+    match read(error) {
+        StoreError::Unavailable(reason) => reason,
+        _ => Unavailable::Refused,
+    }
+}
+
 /// Whether a cluster did not carry the command out, because its key is elsewhere or on its way.
 pub(super) fn is_elsewhere(error: &Error) -> bool {
     error.details() == REDIRECTED || error.details().starts_with("TRYAGAIN")
@@ -57,6 +65,7 @@ const SAID: &[(&str, Unavailable)] = &[
     ("NOAUTH", Unavailable::Credentials),
     ("WRONGPASS", Unavailable::Credentials),
     ("CLUSTERDOWN", Unavailable::Moved),
+    ("Invalid or missing cluster state", Unavailable::Moved),
     ("TRYAGAIN", Unavailable::Moved),
     ("MOVED ", Unavailable::Moved),
     ("ASK ", Unavailable::Moved),

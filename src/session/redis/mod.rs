@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fred::clients::{Client, WithOptions};
+use fred::error::{Error, ErrorKind};
 use fred::interfaces::ClientLike as _;
-use fred::prelude::{Builder, FromValue, ReconnectPolicy, TcpConfig, Value};
+use fred::prelude::{FromValue, Value};
 use fred::types::config::Config;
 use fred::types::{ClusterHash, CustomCommand, RespVersion};
 use tokio::task::AbortHandle;
 
+use self::connection::Connection;
 use self::outage::Outage;
 use self::pulse::Pulse;
 use self::scripts::Script;
@@ -47,7 +49,7 @@ pub struct RedisStore {
 /// A way to the store: a connection, and how long an answer may take on it.
 #[derive(Clone, Debug)]
 struct Link {
-    client: WithOptions<Client>,
+    connection: Arc<Connection>,
     deadline: Duration,
     shared: Arc<Shared>,
     /// Not the one that decides whether the store is away.
@@ -70,6 +72,15 @@ impl Shared {
 }
 
 impl RedisStore {
+    /// Whether a URL names a store that can be connected to. Looks at nothing but the URL.
+    ///
+    /// # Errors
+    ///
+    /// When it does not, and why, without a word of the URL itself.
+    pub fn check(url: &Secret<String>) -> Result<(), AddressError> {
+        address::check(url)
+    }
+
     /// Begins to connect, in the background and for as long as it takes: a store that is away when the gateway starts is
     /// one that is away. Has to be called within a Tokio runtime.
     ///
@@ -80,14 +91,12 @@ impl RedisStore {
         let mut config = address::read(url)?;
         // The near cache needs the third protocol, and one connection should not speak another dialect than the other.
         config.version = RespVersion::RESP3;
-        // Not about commands: false means that the first connect is retried like every later one.
-        config.fail_fast = false;
-        let client = client(config.clone(), deadline)?;
+        let connection = Arc::new(Connection::open(config.clone(), deadline)?);
         let (counters, outage) = (StoreCounters::default(), Outage::new(clock));
         let shared = Arc::new(Shared { counters, outage, replicas: AtomicBool::new(false) });
-        let commands = Link::over(&client, deadline, Arc::clone(&shared));
+        let commands = Link { connection, deadline, shared, aside: false };
         let pulse = Pulse::new(&config, &commands, 0)?;
-        let watch = tokio::spawn(watch::run(client, deadline, shared)).abort_handle();
+        let watch = tokio::spawn(watch::run(commands.clone())).abort_handle();
         Ok(Self { commands, pulse, config, watch })
     }
 
@@ -104,32 +113,17 @@ impl RedisStore {
     }
 }
 
-/// A client that is not connected yet.
-fn client(config: Config, deadline: Duration) -> Result<Client, AddressError> {
-    Builder::from_config(config)
-        .with_performance_config(|performance| {
-            // Zero would mean for ever. Ours, in `call`, is the one that counts; this clears what it left behind.
-            performance.default_command_timeout = deadline + connection::BACKSTOP;
-            performance.broadcast_channel_capacity = EVENTS;
-        })
-        .with_connection_config(|connection| {
-            connection.connection_timeout = SETTLE;
-            connection.internal_command_timeout = SETTLE;
-            connection.max_command_attempts = 1;
-            // Following them is ours, see `send`: the client would take the answer to `ASKING` from whatever comes next.
-            connection.max_redirections = 0;
-            connection.max_command_buffer_len = QUEUE;
-            connection.auto_client_setname = true;
-            connection.tcp = TcpConfig { nodelay: Some(true), ..TcpConfig::default() };
-        })
-        .set_policy(ReconnectPolicy::new_exponential(0, 50, 500, 2))
-        .build()
-        .map_err(|_| AddressError::Url("it cannot be used"))
-}
-
 impl Link {
-    fn over(client: &Client, deadline: Duration, shared: Arc<Shared>) -> Self {
-        Self { client: connection::at(client, None, deadline), deadline, shared, aside: false }
+    /// Another way to the same store, which says nothing of whether that is away.
+    fn aside(&self, connection: Connection) -> Self {
+        Self { connection: Arc::new(connection), aside: true, ..self.clone() }
+    }
+
+    fn client(&self) -> Result<WithOptions<Client>, Error> {
+        match self.connection.present() {
+            Some(present) => Ok(connection::at(&present.client, None, self.deadline)),
+            None => Err(Error::new(ErrorKind::Canceled, "there is no connection")),
+        }
     }
 
     /// Sends one command. `args` begin with its key.
@@ -141,12 +135,12 @@ impl Link {
 
     /// Sends a command to where its key lies, and again while a cluster says that it did not carry it out because the key is
     /// on the move. The caller says how long.
-    async fn send<R: FromValue>(&self, command: CustomCommand, args: Vec<Value>) -> Result<R, fred::error::Error> {
-        if !self.client.is_clustered() {
-            return self.client.custom(command, args).await;
+    async fn send<R: FromValue>(&self, command: CustomCommand, args: Vec<Value>) -> Result<R, Error> {
+        if !self.connection.is_clustered() {
+            return self.client()?.custom(command, args).await;
         }
         loop {
-            match self.client.custom(command.clone(), args.clone()).await {
+            match self.client()?.custom(command.clone(), args.clone()).await {
                 // By now the client has learnt where the slot lies, unless it still lies on both sides.
                 Err(error) if failure::is_elsewhere(&error) => tokio::time::sleep(MOVE).await,
                 answer => return answer,
@@ -159,12 +153,7 @@ impl Link {
         self.within(Box::pin(self.script(script, keys, &args))).await
     }
 
-    async fn script<R: FromValue>(
-        &self,
-        script: &Script,
-        keys: &[&str],
-        args: &[Value],
-    ) -> Result<R, fred::error::Error> {
+    async fn script<R: FromValue>(&self, script: &Script, keys: &[&str], args: &[Value]) -> Result<R, Error> {
         let known = script.call("EVALSHA", script.hash(), keys, args);
         match self.send(known.0, known.1).await {
             Err(error) if failure::is_unknown_script(&error) => {
@@ -176,7 +165,7 @@ impl Link {
     }
 
     /// Waits for an answer, and counts.
-    async fn within<R>(&self, answer: impl Future<Output = Result<R, fred::error::Error>>) -> Result<R, StoreError> {
+    async fn within<R>(&self, answer: impl Future<Output = Result<R, Error>>) -> Result<R, StoreError> {
         self.shared.counters.command();
         let answer = self.quietly(answer).await;
         if let Err(error) = &answer {
@@ -191,7 +180,7 @@ impl Link {
     }
 
     /// Waits for an answer that no request asked for.
-    async fn quietly<R>(&self, answer: impl Future<Output = Result<R, fred::error::Error>>) -> Result<R, StoreError> {
+    async fn quietly<R>(&self, answer: impl Future<Output = Result<R, Error>>) -> Result<R, StoreError> {
         match tokio::time::timeout(self.deadline, answer).await {
             Ok(answer) => answer.map_err(|error| failure::read(&error)),
             Err(_) => Err(StoreError::Unavailable(Unavailable::Deadline)),
@@ -201,17 +190,10 @@ impl Link {
 
 impl Drop for RedisStore {
     fn drop(&mut self) {
-        // The watch holds the connection; it closes with it.
+        // It holds the connection too.
         self.watch.abort();
     }
 }
 
-/// For connecting, and for each of the steps that make a connection usable: a half-open peer must not eat the time in which
-/// service has to be back.
-const SETTLE: Duration = Duration::from_secs(1);
 /// Before a key on the move is asked for again.
 const MOVE: Duration = Duration::from_millis(10);
-/// How many events of a connection may wait to be read; an invalidation is one.
-const EVENTS: usize = 8192;
-/// How many commands may wait to be written.
-const QUEUE: usize = 16_384;

@@ -57,6 +57,7 @@ impl Outage {
     /// There is a new connection: what failed before says nothing of it.
     pub(super) fn reconnected(&self) {
         self.failed.store(false, Ordering::Relaxed);
+        self.reconnect.store(false, Ordering::Relaxed);
     }
 
     /// The watch got an answer. The store is back when no command failed in between either.

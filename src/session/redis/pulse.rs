@@ -17,7 +17,7 @@ use futures_util::future::try_join_all;
 use tokio::sync::Mutex;
 
 use super::connection::{self, Connection};
-use super::{AddressError, Link, failure, scripts};
+use super::{AddressError, Link, scripts};
 use crate::base::{Random, SystemRandom};
 use crate::session::names::Name;
 use crate::session::store::{StoreError, Unavailable};
@@ -27,7 +27,6 @@ use crate::session::store::{StoreError, Unavailable};
 pub(super) struct Pulse {
     link: Link,
     replicas: u32,
-    connection: Option<Arc<Connection>>,
     rounds: Arc<Rounds>,
 }
 
@@ -56,12 +55,11 @@ impl Pulse {
     /// Over the connection that is there, when no replica has to have anything.
     pub(super) fn new(config: &Config, commands: &Link, replicas: u32) -> Result<Self, AddressError> {
         let rounds = Arc::new(Rounds { begun: AtomicU64::new(0), ended: Mutex::new((0, Ok(()))) });
-        if replicas == 0 {
-            return Ok(Self { link: commands.clone(), replicas, connection: None, rounds });
-        }
-        let client = super::client(config.clone(), commands.deadline)?;
-        let link = Link { aside: true, ..Link::over(&client, commands.deadline, Arc::clone(&commands.shared)) };
-        Ok(Self { link, replicas, connection: Some(Arc::new(Connection::open(client))), rounds })
+        let link = match replicas {
+            0 => commands.clone(),
+            _ => commands.aside(Connection::open(config.clone(), commands.deadline)?),
+        };
+        Ok(Self { link, replicas, rounds })
     }
 
     /// Whether replicas are waited for.
@@ -71,46 +69,53 @@ impl Pulse {
 
     /// Answers once everything that was written before, by whomever, is where it was asked to be.
     pub(super) async fn settle(&self) -> Result<(), StoreError> {
-        let Some(connection) = &self.connection else { return Ok(()) };
+        if self.replicas == 0 {
+            return Ok(());
+        }
         let next = self.rounds.begun.load(Ordering::SeqCst) + 1;
         let mut ended = self.rounds.ended.lock().await;
         if ended.0 < next {
             let number = self.rounds.begun.fetch_add(1, Ordering::SeqCst) + 1;
-            *ended = (number, self.round(connection).await);
+            *ended = (number, self.round().await);
         }
         ended.1
     }
 
-    async fn round(&self, connection: &Connection) -> Result<(), StoreError> {
+    async fn round(&self) -> Result<(), StoreError> {
         let id = (&SystemRandom as &dyn Random).token::<16>();
-        let lanes = lanes(&connection.client, &id).ok_or(StoreError::Unavailable(Unavailable::Moved))?;
+        let present = self.link.connection.present().ok_or(StoreError::Unavailable(Unavailable::Disconnected))?;
+        let lanes = lanes(&present.client, &id).ok_or(StoreError::Unavailable(Unavailable::Moved))?;
         try_join_all(lanes.iter().map(|lane| self.write(lane, [lane.key(0), lane.key(1)]))).await?;
         Ok(())
     }
 
     /// Has two keys changed, in this order.
     pub(super) async fn write(&self, lane: &Lane, keys: [Name; 2]) -> Result<(), StoreError> {
+        let present = self.link.connection.present().ok_or(StoreError::Unavailable(Unavailable::Disconnected))?;
         let written = self.link.quietly(Box::pin(async {
             let keys = keys.each_ref().map(Name::as_str);
             self.link.script::<Value>(&scripts::BEAT, &keys, &[Value::from(LIVES)]).await?;
-            let Some(connection) = &self.connection else { return Ok(true) };
-            let node = connection::at(&connection.client, lane.server.clone(), self.link.deadline);
+            if self.replicas == 0 {
+                return Ok(true);
+            }
+            // By the client from before: one that has written nothing waits for nothing.
+            let node = connection::at(&present.client, lane.server.clone(), self.link.deadline);
             let wait = CustomCommand::new_static("WAIT", ClusterHash::Random, false);
             let patience = i64::try_from(self.patience().as_millis()).unwrap_or(1).max(1);
             let have: i64 = node.custom(wait, vec![Value::from(i64::from(self.replicas)), patience.into()]).await?;
             Ok(have >= i64::from(self.replicas))
         }));
         let answer = match written.await {
-            Ok(true) => return Ok(()),
+            Ok(true) => Ok(()),
             Ok(false) => Err(StoreError::Unavailable(Unavailable::Replicas)),
             Err(error) => Err(error),
         };
-        if let (Some(connection), Err(StoreError::Unavailable(reason))) = (&self.connection, &answer)
+        if let Err(StoreError::Unavailable(reason)) = &answer
+            && self.link.aside
             && *reason != Unavailable::Replicas
         {
-            // It may be half-open, or lead to what is no primary any more.
-            let connection = Arc::clone(connection);
-            drop(tokio::spawn(async move { connection.anew().await }));
+            // It may be half-open, or lead to what is no primary any more; and nobody else watches over it.
+            self.link.connection.anew(present.turn);
         }
         answer
     }
@@ -142,14 +147,6 @@ pub(super) fn lanes(client: &Client, id: &str) -> Option<Vec<Lane>> {
     }
     // A primary without slots holds no session either.
     (!lanes.is_empty()).then_some(lanes)
-}
-
-/// In the words of the store.
-pub(super) fn refusal(error: &fred::error::Error) -> Unavailable {
-    match failure::read(error) {
-        StoreError::Unavailable(reason) => reason,
-        _ => Unavailable::Refused,
-    }
 }
 
 /// How long such a key is kept, in milliseconds. Nobody reads it again.

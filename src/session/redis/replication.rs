@@ -7,7 +7,7 @@ use fred::interfaces::ClientLike as _;
 use fred::types::{ClusterHash, CustomCommand};
 use tokio::time::timeout;
 
-use super::{Shared, connection, pulse};
+use super::{Shared, connection, failure};
 use crate::session::store::Unavailable;
 
 /// Looks whether the store has replicas whom nothing waits for. Answers whether that is known now.
@@ -23,7 +23,7 @@ pub(super) async fn advise(client: &Client, deadline: Duration, shared: &Shared)
     let info = match timeout(deadline, Box::pin(asked)).await {
         Ok(Ok(info)) => info,
         // An account that may not ask will not be told.
-        Ok(Err(error)) => return pulse::refusal(&error) == Unavailable::NoPermission,
+        Ok(Err(error)) => return failure::reason(&error) == Unavailable::NoPermission,
         Err(_) => return false,
     };
     if is_loose(&info) {

@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use aws_lc_rs::digest;
 use fred::prelude::Value;
 use fred::types::{ClusterHash, CustomCommand};
+use fred::util::redis_keyslot;
 
 /// A script and the name by which Redis remembers it.
 #[derive(Debug)]
@@ -48,8 +49,9 @@ impl Script {
         all.push(Value::from(i64::try_from(keys.len()).unwrap_or(0)));
         all.extend(keys.iter().map(|key| Value::from(*key)));
         all.extend_from_slice(args);
-        // The slot is that of the first key, which comes third.
-        (CustomCommand::new_static(command, ClusterHash::Offset(2), false), all)
+        // The client would take the hash of what comes first, the script's name; told of an offset it does the same.
+        let slot = keys.first().map_or(0, |key| redis_keyslot(key.as_bytes()));
+        (CustomCommand::new_static(command, ClusterHash::Custom(slot), false), all)
     }
 }
 

@@ -17,17 +17,19 @@ use fred::clients::Client;
 use fred::interfaces::{ClientLike as _, EventInterface as _, TrackingInterface as _};
 use fred::prelude::{FromValue, Value};
 use fred::types::client::Invalidation;
+use fred::types::config::Config;
 use fred::types::{ClusterHash, CustomCommand};
-use futures_util::future::{Either, join_all, select, try_join_all};
+use futures_util::future::{Either, join, join_all, select, try_join_all};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::connection::{self, Connection};
+use super::connection::{self, Connection, Present, SETTLE, State};
 use super::pulse::{self, Lane, Pulse};
-use super::{Link, SETTLE};
+use super::watch::{self, Answer};
+use super::{AddressError, Link, failure};
 use crate::base::{Random, SystemRandom, Timestamp};
 use crate::session::names::Name;
 use crate::session::near_cache::NearCache;
@@ -43,17 +45,23 @@ pub(super) struct Tracking {
 }
 
 impl Tracking {
-    /// Begins, over a client that is not connected yet.
-    pub(super) fn start(client: Client, commands: Link, pulse: Pulse, near: Arc<NearCache>) -> Self {
-        let reads = Link { aside: true, ..Link::over(&client, commands.deadline, Arc::clone(&commands.shared)) };
-        let follower = Follower { connection: Connection::open(client), reads: reads.clone(), pulse, near };
-        Self { reads, commands, task: tokio::spawn(follower.run()).abort_handle() }
+    /// Begins, over connections of its own.
+    pub(super) fn start(
+        config: &Config,
+        commands: &Link,
+        replicas: u32,
+        near: Arc<NearCache>,
+    ) -> Result<Self, AddressError> {
+        let reads = commands.aside(Connection::open(config.clone(), commands.deadline)?);
+        let pulse = Pulse::new(config, commands, replicas)?;
+        let follower = Follower { reads: reads.clone(), pulse, near };
+        Ok(Self { reads, commands: commands.clone(), task: tokio::spawn(follower.run()).abort_handle() })
     }
 }
 
 impl Drop for Tracking {
     fn drop(&mut self) {
-        // The task holds the connection; it closes with it.
+        // It holds the connection too.
         self.task.abort();
     }
 }
@@ -75,7 +83,6 @@ impl TrackedReads for Tracking {
 
 /// Follows what Redis tells.
 struct Follower {
-    connection: Connection,
     reads: Link,
     pulse: Pulse,
     near: Arc<NearCache>,
@@ -90,6 +97,8 @@ enum Trouble {
     Moved,
     /// Redis does not answer on it, or an echo does not come.
     Silent,
+    /// Its answers are no longer those to our questions.
+    Stray,
     /// Redis forgot what we had read.
     Forgotten,
     /// More was told than could be read.
@@ -104,6 +113,7 @@ impl Trouble {
             Self::Lost => "disconnected",
             Self::Moved => "moved",
             Self::Silent => "silent",
+            Self::Stray => "out of step",
             Self::Forgotten => "forgotten",
             Self::Lagged => "lagged",
             Self::Refused(reason) => reason.as_str(),
@@ -112,44 +122,44 @@ impl Trouble {
 }
 
 impl Follower {
-    /// Connects, and follows until it is aborted.
+    /// Follows until it is aborted.
     async fn run(self) {
-        let client = &self.connection.client;
-        let (mut silent, mut said) = (0_u32, None);
+        let mut state = self.reads.connection.state();
+        let (mut troubles, mut said) = (0_u32, None);
         loop {
-            // Before looking at the connection: what happens to it from here on is an event.
-            let (mut connected, mut errors) = (client.reconnect_rx(), client.error_rx());
-            let mut moved = client.cluster_change_rx();
-            let changes = client.invalidation_rx();
-            if !client.is_connected() {
-                let _ = timeout(SOON, connected.recv()).await;
-                if self.connection.mend().await {
-                    sleep(AGAIN).await;
+            let present = match &*state.borrow_and_update() {
+                State::Here(present) => Some(present.clone()),
+                State::Away(_) => None,
+            };
+            let Some(Present { client, turn }) = present else {
+                if state.changed().await.is_err() {
+                    return;
                 }
                 continue;
-            }
+            };
+            // Before anything is read: what happens from here on is an event.
+            let (mut moved, changes) = (client.cluster_change_rx(), client.invalidation_rx());
             let trouble = tokio::select! {
-                _ = connected.recv() => Trouble::Lost,
-                _ = errors.recv() => Trouble::Lost,
+                _ = state.changed() => Trouble::Lost,
                 _ = moved.recv() => Trouble::Moved,
-                trouble = self.follow(changes, &mut silent) => trouble,
+                trouble = self.follow(&client, changes, &mut troubles) => trouble,
             };
             // What is here may be served for as long as it was confirmed; nothing new comes in.
             self.near.pause();
-            if said != Some(trouble) || silent == 0 {
+            if said != Some(trouble) || troubles == 0 {
                 tracing::info!(reason = trouble.as_str(), "the near cache begins anew");
             }
-            (said, silent) = (Some(trouble), silent + 1);
-            if silent > 1 && trouble == Trouble::Silent {
-                self.connection.anew().await;
+            (said, troubles) = (Some(trouble), troubles + 1);
+            if trouble == Trouble::Stray || trouble == Trouble::Silent && troubles > 1 {
+                self.reads.connection.anew(turn);
             }
-            sleep(if silent > 1 { AGAIN } else { SOON }).await;
+            sleep(if troubles > 1 { AGAIN } else { SOON }).await;
         }
     }
 
     /// Follows over the present connection until there is trouble.
-    async fn follow(&self, changes: Receiver<Invalidation>, silent: &mut u32) -> Trouble {
-        if let Err(trouble) = self.ask_to_be_told().await {
+    async fn follow(&self, client: &Client, changes: Receiver<Invalidation>, troubles: &mut u32) -> Trouble {
+        if let Err(trouble) = ask_to_be_told(client).await {
             return trouble;
         }
         self.near.close();
@@ -160,26 +170,7 @@ impl Follower {
         tokio::select! {
             trouble = self.listen(changes, &echo, &generation) => trouble,
             trouble = self.know_generation(&generation) => trouble,
-            trouble = self.beat(echoes, silent) => trouble,
-        }
-    }
-
-    /// Asks every primary to tell of what is read from it over its connection.
-    async fn ask_to_be_told(&self) -> Result<(), Trouble> {
-        let client = &self.connection.client;
-        let primaries = connection::primaries(client);
-        if primaries.is_empty() {
-            return Err(Trouble::Moved);
-        }
-        let asked = primaries.into_iter().map(|node| {
-            let (node, command) =
-                (connection::at(client, node, SETTLE), CustomCommand::new_static("CLIENT", ClusterHash::Random, false));
-            Box::pin(async move { node.custom::<Value, _>(command, vec!["TRACKING", "ON"]).await })
-        });
-        match timeout(SETTLE, try_join_all(asked)).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(Trouble::Refused(pulse::refusal(&error))),
-            Err(_) => Err(Trouble::Silent),
+            trouble = self.beat(client, echoes, troubles) => trouble,
         }
     }
 
@@ -224,24 +215,24 @@ impl Follower {
     }
 
     /// Confirms, again and again, that everything has been heard, from every primary.
-    async fn beat(&self, mut echoes: mpsc::Receiver<String>, silent: &mut u32) -> Trouble {
+    async fn beat(&self, client: &Client, mut echoes: mpsc::Receiver<String>, troubles: &mut u32) -> Trouble {
         let id = (&SystemRandom as &dyn Random).token::<16>();
-        let Some(lanes) = pulse::lanes(&self.connection.client, &id) else { return Trouble::Lost };
+        let Some(lanes) = pulse::lanes(client, &id) else { return Trouble::Moved };
         let mut number = 0;
-        if self.remember(&lanes, &[number]).await.is_err() {
-            return Trouble::Silent;
+        if let Err(trouble) = self.remember(client, &lanes, &[number]).await {
+            return trouble;
         }
         loop {
             let began = Instant::now();
             let (guard, fresh, next) = (number, number + 1, number + 2);
-            if self.remember(&lanes, &[fresh, next]).await.is_err() {
-                return Trouble::Silent;
+            if let Err(trouble) = self.remember(client, &lanes, &[fresh, next]).await {
+                return trouble;
             }
             if let Err(trouble) = self.echo(&mut echoes, &lanes, guard, fresh).await {
                 return trouble;
             }
             self.near.confirm(began);
-            *silent = 0;
+            *troubles = 0;
             number = next;
             // Nobody has changed the next guard yet.
             tokio::select! {
@@ -274,13 +265,18 @@ impl Follower {
         }
     }
 
-    /// Reads keys of our own, so that Redis remembers to tell of them.
-    async fn remember(&self, lanes: &[Lane], numbers: &[u64]) -> Result<(), StoreError> {
+    /// Reads keys of our own, so that Redis remembers to tell of them; and looks whether an answer is still that to its
+    /// question: sessions are read here, and one must not be taken for another.
+    async fn remember(&self, client: &Client, lanes: &[Lane], numbers: &[u64]) -> Result<(), Trouble> {
         let reads = lanes.iter().map(|lane| async {
             let keys: Vec<Name> = numbers.iter().map(|number| lane.key(*number)).collect();
             self.read::<Value>("MGET", &keys.iter().collect::<Vec<_>>()).await
         });
-        try_join_all(reads).await.map(drop)
+        match join(try_join_all(reads), watch::ask(client, self.reads.deadline)).await {
+            (_, Answer::Stray) => Err(Trouble::Stray),
+            (Ok(_), Answer::Ours) => Ok(()),
+            (Ok(_) | Err(_), Answer::Ours | Answer::None) => Err(Trouble::Silent),
+        }
     }
 
     /// Has the keys changed. A write that is refused is tried again: until it is taken nothing is confirmed.
@@ -298,6 +294,24 @@ impl Follower {
         let command = CustomCommand::new_static(command, ClusterHash::FirstKey, false);
         let names: Vec<Value> = names.iter().map(|name| Value::from(name.as_str())).collect();
         self.reads.quietly(Box::pin(self.reads.send(command, names))).await
+    }
+}
+
+/// Asks every primary to tell of what is read from it over its connection.
+async fn ask_to_be_told(client: &Client) -> Result<(), Trouble> {
+    let primaries = connection::primaries(client);
+    if primaries.is_empty() {
+        return Err(Trouble::Moved);
+    }
+    let asked = primaries.into_iter().map(|node| {
+        let (node, command) =
+            (connection::at(client, node, SETTLE), CustomCommand::new_static("CLIENT", ClusterHash::Random, false));
+        Box::pin(async move { node.custom::<Value, _>(command, vec!["TRACKING", "ON"]).await })
+    });
+    match timeout(SETTLE, try_join_all(asked)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(Trouble::Refused(failure::reason(&error))),
+        Err(_) => Err(Trouble::Silent),
     }
 }
 

@@ -354,6 +354,17 @@ mod tests {
         }
     }
 
+    /// SESS-12: a record's key comes of its cookie too: the server's secret alone, with all that the store knows, opens none.
+    #[test]
+    fn a_record_is_sealed_by_its_cookie_too() {
+        let (random, secret) = (SeededRandom::new(1), ServerSecret::new(&secret(1)));
+        let sealed = [(); 2].map(|()| {
+            let key = secret.record_key(&SessionToken::generate(&random)).unwrap();
+            seal(&key, [0; NONCE_LEN], b"aad", b"", b"the same inside").unwrap()
+        });
+        assert_ne!(sealed[0], sealed[1]);
+    }
+
     /// SESS-12: old secrets open and say that they are old; unknown ones open nothing.
     #[test]
     fn secrets_rotate_with_overlap() {

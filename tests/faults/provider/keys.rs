@@ -57,7 +57,7 @@ async fn keys_that_change_unseen() {
 
 /// Row "provider down", REF-04: the keys change while they cannot be fetched, and a refresh brings an ID token under
 /// the new one: trouble of the provider's, whatever stands in the place of the keys. The session goes on, with the new
-/// tokens and the old claims.
+/// tokens (REF-02: they were stored before) and the old claims.
 #[tokio::test]
 async fn a_refresh_that_cannot_be_judged_keeps_the_session() {
     let ways =

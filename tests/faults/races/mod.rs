@@ -37,8 +37,9 @@ const AT_ONCE: usize = 12;
 /// How many of a run's failures are told in full.
 const TOLD: usize = 3;
 
-/// LOGOUT-09, SESS-05, SESS-07, REF-01: whatever ends sessions, and whatever goes on meanwhile: after the acknowledgement nobody forwards for one of
-/// them; no late write brings one back; a login older than the revocation fails, and a younger one lives.
+/// LOGOUT-09, SESS-05, SESS-07, SESS-14, REF-01: whatever ends sessions, and whatever goes on meanwhile: after the acknowledgement nobody forwards
+/// for one of them; no late write brings one back; a login older than the revocation fails, and a younger one lives. When all is over, no index
+/// names a session that is not there, and every key has an expiry.
 #[tokio::test]
 async fn an_end_wins_on_two_replicas() {
     let idle = Duration::from_secs(30);

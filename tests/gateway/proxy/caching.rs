@@ -182,6 +182,11 @@ async fn our_own_answers_are_not_kept() {
     let world = World::start().await;
     let cookie = world.cookie().await;
     let page = ["Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document", "Sec-Fetch-Site: none", "Accept: text/html"];
+    // One that goes on as long as the session, so that its head alone is looked at.
+    let mut stream = world.raw().await;
+    stream.send(world.head("GET /oauth2/session/events", &[&cookie])).await;
+    let head = stream.head().await.expect("an answer");
+    assert_eq!((head.status, head.header_all("cache-control")), (200, vec!["no-store"]));
     for (start, lines, status) in [
         ("GET /x", &page[..], 303),
         ("GET /x", &[], 401),

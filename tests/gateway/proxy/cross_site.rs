@@ -77,6 +77,8 @@ async fn fetch_metadata_decides() {
                 assert_eq!(world.echo.count(), usize::from(passes));
             }
         }
+        let twice = [&*cookie, "Sec-Fetch-Site: same-origin", &format!("Sec-Fetch-Site: {site}"), "Content-Length: 0"];
+        assert_eq!(world.ask("POST /x", &twice).await.status, 403, "of several none is believed: {twice:?}");
     }
 }
 
@@ -93,6 +95,7 @@ async fn older_browsers_go_by_origin() {
         (&[&*longer], 403),
         (&["Origin: http://127.0.0.1"], 403),
         (&["Origin: null"], 403),
+        (&["Origin: null", "X-Requested-With: XMLHttpRequest"], 403),
         (&[&*own, "Origin: https://evil.example"], 403),
         (&["Origin: https://evil.example", "X-Requested-With: XMLHttpRequest"], 403),
         (&[], 403),
@@ -213,6 +216,13 @@ async fn reading_changes_nothing() {
             let after = world.ask("GET /x", &[&cookie]).await;
             assert_eq!(after.status, 200, "the session lives on after {start} {lines:?}");
         }
+    }
+    // What a click on a page of ours may do, a look ahead may not.
+    let own = ["Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"];
+    for start in ["HEAD /oauth2/logout", "OPTIONS /oauth2/logout", "HEAD /oauth2/session/refresh"] {
+        let answer = world.ask(start, &[&[&*cookie], &own[..]].concat()).await;
+        assert_eq!((answer.status, answer.header("set-cookie")), (405, None), "{start}");
+        assert_eq!(world.ask("GET /x", &[&cookie]).await.status, 200, "the session lives on after {start}");
     }
     assert_eq!(world.op.grants("refresh_token"), 0);
 }

@@ -30,8 +30,10 @@ async fn another_site_cannot_sign_anybody_out() {
             ("own image", Ask::image(&url).caused_by(&world.url("")), 200),
             ("frame", Ask::frame(&url).caused_by(ELSEWHERE), 200),
             ("link", Ask::navigation(&url).caused_by(ELSEWHERE), 200),
+            ("link of a neighbour", Ask::navigation(&url).caused_by(neighbour), 200),
             ("script's GET", Ask::fetch(Method::GET, &url), 200),
             ("prefetch", Ask::navigation(&url).header("sec-purpose", "prefetch"), 200),
+            ("own prefetch", Ask::navigation(&url).caused_by(&world.url("")).header("sec-purpose", "prefetch"), 200),
             ("old browser's GET", Ask::navigation(&url).without_metadata(), 200),
             ("typed", Ask::navigation(&url), 200),
         ] {

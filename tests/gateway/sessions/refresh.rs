@@ -1,11 +1,12 @@
 //! Renewing a session's tokens.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::Method;
 use serde_json::{Value, json};
 
 use crate::login::{SESSION, opens, who};
+use crate::logout::{session_at_other, two_providers};
 use crate::support::client::{Ask, Browser, Page};
 use crate::support::{Endpoint, eventually};
 use crate::world::{SOON, World};
@@ -86,6 +87,25 @@ async fn the_refresh_token_is_kept_or_replaced() {
     }
 }
 
+/// REF-08: where there are two providers, a refresh token goes to the one that gave it, and not to the other.
+#[tokio::test]
+async fn a_refresh_token_goes_to_its_provider() {
+    let (world, other) = two_providers().await;
+    let (here, there) = (world.signed_in().await, world.gateway.browser());
+    session_at_other(&world, &there).await;
+    for browser in [&here, &there] {
+        refresh(&world, browser).await.expect_status(200);
+    }
+    for op in [&world.op, &other] {
+        let shown: Vec<String> = op
+            .requests(Endpoint::Token)
+            .iter()
+            .filter_map(|sent| sent.param("refresh_token").map(str::to_owned))
+            .collect();
+        assert!(matches!(&shown[..], [one] if op.issued_tokens().contains(one)), "{shown:?}");
+    }
+}
+
 /// REF-11: a group that was taken away is gone from userinfo, from the next identity token and from the routes' decisions.
 #[tokio::test]
 async fn claims_are_taken_anew() {
@@ -158,6 +178,7 @@ async fn a_provider_that_is_away_signs_nobody_out() {
     world.op.script(|script| {
         script.expires_in(2);
     });
+    let start = Instant::now();
     let browser = world.signed_in().await;
     let cookie = browser.cookie(SESSION);
     world.op.script(|script| {
@@ -172,6 +193,7 @@ async fn a_provider_that_is_away_signs_nobody_out() {
         (page.status == 503).then_some(())
     })
     .await;
+    assert!(start.elapsed() > Duration::from_millis(1990), "refused with a living token: {:?}", start.elapsed());
     let page = browser.step(world.url("/")).await.expect_status(503);
     assert!(page.header("retry-after").is_some() && page.location().is_none(), "{page:?}");
     for fault in ["lost connection", "no token answer"] {

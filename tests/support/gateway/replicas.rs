@@ -25,13 +25,21 @@ impl Replicas {
     /// # Panics
     /// When one does not get ready.
     pub async fn start(config: impl Into<Prepared>, n: usize) -> Self {
-        let prepared = Arc::new(config.into());
+        let prepared = config.into();
+        Self::start_each(vec![prepared; n]).await
+    }
+
+    /// Starts one of each: they may differ in how they reach the others, and in nothing that makes them one.
+    ///
+    /// # Panics
+    /// When one does not get ready.
+    pub async fn start_each(configs: Vec<Prepared>) -> Self {
         let dir = Arc::new(TempDir::new().unwrap());
         let balancer = FaultProxy::round_robin(Vec::new()).await;
         let public_port = Some(balancer.address.port());
         let mut gateways = Vec::new();
-        for _ in 0..n {
-            let started = Gateway::start_at(Arc::clone(&prepared), Arc::clone(&dir), free_port(), public_port).await;
+        for prepared in configs.into_iter().map(Arc::new) {
+            let started = Gateway::start_at(prepared, Arc::clone(&dir), free_port(), public_port).await;
             gateways.push(started.unwrap_or_else(|why| panic!("a replica does not start: {why}")));
         }
         balancer.point_at(gateways.iter().map(Gateway::address).collect());

@@ -13,7 +13,7 @@ use crate::support::wait::{eventually, free_port};
 pub struct Cluster {
     nodes: Vec<Redis>,
     control: String,
-    setup: fn() -> Setup,
+    setup: Box<dyn Fn() -> Setup>,
 }
 
 impl Cluster {
@@ -26,8 +26,9 @@ impl Cluster {
     ///
     /// # Panics
     /// When they do not find together.
-    pub async fn with(setup: fn() -> Setup) -> Self {
-        let mut cluster = Self { nodes: Vec::new(), control: random_name("support-"), setup };
+    pub async fn with(setup: impl Fn() -> Setup + 'static) -> Self {
+        let (nodes, control) = (Vec::new(), random_name("support-"));
+        let mut cluster = Self { nodes, control, setup: Box::new(setup) };
         for _ in 0..6 {
             cluster.start_node().await;
         }
@@ -53,14 +54,17 @@ impl Cluster {
     async fn start_node(&mut self) {
         // The bus would else listen 10000 above, where there may be no port.
         let bus = free_port();
-        let setup = (self.setup)().peer(&self.control);
+        let mut setup = (self.setup)().peer(&self.control);
+        if setup.tls.is_some() {
+            setup = setup.line("tls-cluster yes");
+        }
         let setup = setup.line("cluster-enabled yes").line(&format!("cluster-port {bus}"));
         self.nodes.push(setup.line("cluster-node-timeout 1000").line("cluster-announce-ip 127.0.0.1").start().await);
     }
 
     /// Makes the first node and another know each other.
     async fn introduce(&self, n: usize) {
-        let (port, bus) = (self[n].port.to_string(), self[n].cli(&["CONFIG", "GET", "cluster-port"]));
+        let (port, bus) = (self[n].peer_port().to_string(), self[n].cli(&["CONFIG", "GET", "cluster-port"]));
         let bus = bus.lines().last().unwrap_or_default();
         assert_eq!(self[0].cli(&["CLUSTER", "MEET", "127.0.0.1", &port, bus]), "OK");
     }
@@ -81,10 +85,11 @@ impl Cluster {
         .await;
     }
 
-    /// Its URL for the gateway, with the account.
-    pub fn url(&self) -> String {
-        let others: Vec<_> = self.nodes[1..3].iter().map(|node| format!("node={}", node.address())).collect();
-        format!("redis-cluster://{}{}?{}", self[0].account(), self[0].address(), others.join("&"))
+    /// Its URL for the gateway, with the account; `more` ends it.
+    pub fn url(&self, more: &str) -> String {
+        let scheme = if self[0].tls { "rediss-cluster" } else { "redis-cluster" };
+        let place = |n: usize| format!("127.0.0.1:{}", self[n].peer_port());
+        format!("{scheme}://{}{}?node={}&node={}{more}", self[0].account(), place(0), place(1), place(2))
     }
 
     /// Which node owns a slot, as another one that runs sees it.
@@ -137,7 +142,11 @@ impl Cluster {
         let port = self[to].port.to_string();
         let keys = self[from].cli(&["CLUSTER", "GETKEYSINSLOT", &slot, "1000"]);
         for key in keys.lines() {
-            let done = self[from].cli(&["MIGRATE", "127.0.0.1", &port, key, "0", "5000"]);
+            let mut migrate = vec!["MIGRATE", "127.0.0.1", &port, key, "0", "5000"];
+            if self[to].user.is_some() {
+                migrate.extend(["AUTH2", "support", &self.control]);
+            }
+            let done = self[from].cli(&migrate);
             // One that ended by itself meanwhile is no loss.
             assert!(["OK", "NOKEY"].contains(&done.as_str()), "{key}: {done}");
             between().await;

@@ -93,7 +93,7 @@ impl Setup {
     /// A replica of `primary`.
     #[must_use]
     pub fn replica_of(self, primary: &Redis) -> Self {
-        self.line(&format!("replicaof 127.0.0.1 {}", primary.port))
+        self.line(&format!("replicaof 127.0.0.1 {}", primary.peer_port()))
     }
 
     /// One of several that replicate from each other, accounts or not, and soon notice that one is gone.
@@ -101,6 +101,9 @@ impl Setup {
     fn peer(mut self, control: &str) -> Self {
         if self.user.is_some() {
             self = self.line("masteruser support").line(&format!("masterauth {control}"));
+        }
+        if self.tls.is_some() {
+            self = self.line("tls-replication yes");
         }
         self.control = Some(control.to_owned());
         self.line("repl-diskless-sync-delay 0").line("repl-ping-replica-period 1")
@@ -192,6 +195,11 @@ impl Redis {
     /// Its Unix socket.
     pub fn socket(&self) -> PathBuf {
         self.dir.path().join("redis.sock")
+    }
+
+    /// Where others like it, and clients of several of them, find it: over TLS if it has that.
+    fn peer_port(&self) -> u16 {
+        if self.tls { self.tls_port } else { self.port }
     }
 
     fn account(&self) -> String {

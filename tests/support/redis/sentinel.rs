@@ -25,19 +25,23 @@ impl Sentinel {
     ///
     /// # Panics
     /// When they do not find together.
-    pub async fn with(setup: fn() -> Setup, account: Option<(&str, &str)>) -> Self {
+    pub async fn with(setup: impl Fn() -> Setup, account: Option<(&str, &str)>) -> Self {
         let control = random_name("support-");
         let primary = setup().peer(&control).start().await;
         let replica = setup().peer(&control).replica_of(&primary).start().await;
         let mut sentinels = Vec::new();
         for _ in 0..3 {
-            let mut sentinel = Setup { sentinel: true, control: Some(control.clone()), ..Setup::default() };
+            let tls = setup().tls;
+            let mut sentinel = Setup { sentinel: true, control: Some(control.clone()), tls, ..Setup::default() };
+            if primary.tls {
+                sentinel = sentinel.line("tls-replication yes");
+            }
             if let Some((password, rights)) = account {
                 sentinel = sentinel.user("watched", password, rights);
                 sentinel = sentinel.line("sentinel sentinel-user support");
                 sentinel = sentinel.line(&format!("sentinel sentinel-pass {control}"));
             }
-            sentinel = sentinel.line(&format!("sentinel monitor main 127.0.0.1 {} 2", primary.port));
+            sentinel = sentinel.line(&format!("sentinel monitor main 127.0.0.1 {} 2", primary.peer_port()));
             if primary.user.is_some() {
                 sentinel = sentinel.line("sentinel auth-user main support");
                 sentinel = sentinel.line(&format!("sentinel auth-pass main {control}"));
@@ -66,20 +70,25 @@ impl Sentinel {
 
     /// Its URL for the gateway, with the account; `more` ends it.
     pub fn url(&self, more: &str) -> String {
-        let others: Vec<_> = self.sentinels[1..].iter().map(|one| format!("node={}", one.address())).collect();
-        format!(
-            "redis-sentinel://{}{}/0?sentinelServiceName=main&{}{more}",
-            self[0].account(),
-            self.sentinels[0].address(),
-            others.join("&")
-        )
+        let scheme = if self[0].tls { "rediss-sentinel" } else { "redis-sentinel" };
+        let place = |n: usize| format!("127.0.0.1:{}", self.sentinels[n].peer_port());
+        let nodes = format!("node={}&node={}", place(1), place(2));
+        format!("{scheme}://{}{}/0?sentinelServiceName=main&{nodes}{more}", self[0].account(), place(0))
+    }
+
+    /// One of the three sentinels, to stop or kill.
+    pub fn sentinel_mut(&mut self, n: usize) -> &mut Redis {
+        &mut self.sentinels[n]
     }
 
     /// Which server is the primary, as a sentinel sees it.
     pub fn primary(&self) -> usize {
         let address = self.sentinels[0].cli(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main"]);
         let port = address.lines().last().and_then(|port| port.parse().ok());
-        self.servers.iter().position(|server| Some(server.port) == port).expect("a primary that was started here")
+        self.servers
+            .iter()
+            .position(|server| Some(server.peer_port()) == port)
+            .expect("a primary that was started here")
     }
 
     /// Waits until the sentinels have made another server than `gone` the primary.

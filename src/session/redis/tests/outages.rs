@@ -190,3 +190,26 @@ async fn half_open_connections_are_replaced() {
         available(&*store, Duration::from_secs(5)).await;
     }
 }
+
+/// SESS-13: what waited to be sent when a connection died holds nothing up on the next, where everything is answered at once.
+///
+/// The client goes on counting what it dropped, and for as long as it counts any it leaves commands unsent until a ping comes along.
+#[tokio::test]
+async fn what_a_dead_connection_left_behind_holds_nothing_up() {
+    let server = Server::start(&[]);
+    let way = Way::to(&server).await;
+    let store: Arc<dyn SessionStore> = Arc::new(connect(format!("redis://127.0.0.1:{}", way.port)));
+    available(&*store, Duration::from_secs(5)).await;
+    let live = Replica::over(&store).log_in(sample_login("u1")).await;
+    way.freeze();
+    // More than every buffer on the way holds, so that the rest waits inside of the client.
+    let big = vec![0; 4_000_000];
+    let crowd = (0..32).map(|_| store.replace_operator(live.key(), &big));
+    assert!(futures_util::future::join_all(crowd).await.iter().all(Result::is_err));
+    available(&*store, Duration::from_secs(5)).await;
+    for one in 0..30 {
+        let answer = store.is_marked(&Name::burnt("x")).await;
+        assert!(answer.is_ok(), "{one}: {answer:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}

@@ -49,8 +49,8 @@ async fn a_flushed_store_is_noticed() {
     assert!(near(&replica).forgotten >= 3);
 }
 
-/// I2: a server that stands still tells nothing. What is near is served for `staleness` and then nobody is let in, and nobody is
-/// signed out; when it goes on, the same cookie works.
+/// I2, SESS-05: a server that stands still tells nothing. What is near is served for `staleness` and then nobody is let in, and
+/// nobody is signed out; when it goes on, the same cookie works.
 #[tokio::test]
 async fn without_confirmation_what_is_near_is_served_for_staleness_only() {
     let server = Server::start(&[]);
