@@ -3,6 +3,14 @@
 //! Times say little on a shared machine; `benches/instructions` counts the instructions of each of these under valgrind instead,
 //! by way of `MICRO_RUNS`: run so often, and tell nothing.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "no stranger comes here, and its figures are for a terminal"
+)]
+
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::path::Path;
@@ -17,7 +25,7 @@ use vestibule::identity::{Identity, Kind, Subject};
 use vestibule::route::Table;
 use vestibule::server::framing::Framing;
 use vestibule::session::contract::{Replica, sample_login, sample_settings};
-use vestibule::session::{LiveSession, Lookup, MemoryStore, SessionStore};
+use vestibule::session::{LiveSession, MemoryStore, SessionStore};
 use vestibule::testing::ManualClock;
 use vestibule::web::cookie::Cookies;
 use vestibule::web::{CanonicalPath, ClientRequest, Connection, Network, RequestId};
@@ -48,13 +56,16 @@ async fn tokens(bench: &Bench) {
     let config = config();
     let clock = ManualClock::default();
     let identity =
-        Identity::new(config.identity, config.upstream_identity, None, Arc::new(clock.clone()), Arc::new(SystemRandom)).unwrap();
+        Identity::new(config.identity, config.upstream_identity, None, Arc::new(clock.clone()), Arc::new(SystemRandom))
+            .unwrap();
     identity.refresh_keys().await.unwrap();
     let store: Arc<dyn SessionStore> = Arc::new(MemoryStore::new(Arc::new(clock.clone())));
     let replica = Replica::over(&store);
     let live = replica.log_in(sample_login("ada")).await;
     let now = clock.now();
-    bench.run("token/cached", || black_box(identity.mint("portal", &subject(&live, live.session().sid.as_str()), now)).is_ok());
+    bench.run("token/cached", || {
+        black_box(identity.mint("portal", &subject(&live, live.session().sid.as_str()), now)).is_ok()
+    });
     // Without a reference nothing is kept.
     bench.run("token/signed", || black_box(identity.mint("portal", &subject(&live, ""), now)).is_ok());
 }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{Access, Refresher};
+use crate::access::{Access, Refresher, TakeBack};
 use crate::admin::Admin;
 use crate::base::{Clock, Random, Secret};
 use crate::config::Config;
@@ -87,12 +87,20 @@ impl App {
             redirect_to_https: false,
         })?;
 
+        let mut providers = BTreeMap::new();
+        for settings in config.providers {
+            let name = Arc::clone(&settings.name);
+            let provider = Provider::new(settings, Arc::clone(&clock), Arc::clone(&random))
+                .map_err(|error| StartError::Provider(name.to_string(), error))?;
+            providers.insert(name, provider);
+        }
+        let providers = Arc::new(providers);
         let webhooks = Arc::new(Webhooks::new(config.webhooks, Arc::clone(&clock), Arc::clone(&random))?);
         let mut sessions = Sessions::connect(config.session, Arc::clone(&clock), Arc::clone(&random))?;
         if !webhooks.is_empty() {
             sessions = sessions.with_witness(Arc::clone(&webhooks) as Arc<dyn Witness>);
         }
-        let sessions = Arc::new(sessions);
+        let sessions = Arc::new(sessions.with_witness(Arc::new(TakeBack::start(Arc::clone(&providers)))));
         let vault: Option<Arc<dyn KeyVault>> = match config.identity.keys {
             KeySource::Managed { .. } => Some(Arc::new(StoredKeys(Arc::clone(&sessions)))),
             KeySource::Files(_) | KeySource::Shared(_) => None,
@@ -108,13 +116,6 @@ impl App {
         if let Ok(Err(error)) = tokio::time::timeout(FIRST_KEYS, identity.refresh_keys()).await {
             tracing::warn!(%error, "the signing keys could not be read yet");
         }
-        let mut providers = BTreeMap::new();
-        for settings in config.providers {
-            let name = Arc::clone(&settings.name);
-            let provider = Provider::new(settings, Arc::clone(&clock), Arc::clone(&random))
-                .map_err(|error| StartError::Provider(name.to_string(), error))?;
-            providers.insert(name, provider);
-        }
         let network = Arc::new(Network::new(config.network, config.cookie.clone()));
         let owned = Arc::new(network.owned().clone());
         let mut upstreams = HashMap::new();
@@ -126,7 +127,6 @@ impl App {
         }
         let routes = Arc::new(Table::new(config.routes)?);
         let metrics = Arc::new(Metrics::default());
-        let providers = Arc::new(providers);
         let refresher = Refresher::new(
             Arc::clone(&sessions),
             Arc::clone(&providers),

@@ -35,8 +35,12 @@ def session(here, there):
     """A new session, made at one replica and near at the other: the client there, and how operators name it."""
     cookie = signed_in(f"http://127.0.0.1:{here.port}/")
     client = At(there, cookie)
-    if [client.status() for _ in range(3)] != [200] * 3:
-        raise RuntimeError("a session of one replica is none at the other")
+    # A replica that was cut off a moment ago may still say that it cannot know.
+    end = time.monotonic() + RUNNING_OUT
+    while (seen := [client.status() for _ in range(3)]) != [200] * 3:
+        if time.monotonic() > end:
+            raise RuntimeError(f"a session of one replica is none at the other: {seen}")
+        time.sleep(0.1)
     sid = json.loads(get(f"http://127.0.0.1:{here.port}/oauth2/session", {"Cookie": cookie, "Host": here.host})[2])["sid"]
     return client, sid
 

@@ -14,11 +14,13 @@ mod caller;
 mod credential;
 mod decision;
 mod refresh;
+mod take_back;
 
 pub use caller::{Caller, identify};
 pub use credential::Credential;
 pub use decision::{Decision, Permit, Refusal};
 pub use refresh::{Due, Refreshed, Refresher};
+pub use take_back::{TakeBack, take_back, tokens};
 
 /// Decides what becomes of requests.
 #[derive(Clone, Debug)]
@@ -91,7 +93,7 @@ impl Access {
                 self.refresher.refresh_behind(&live, client);
                 Ok(Caller::Person(live))
             }
-            Due::Now => match self.refresher.refresh(&live, client).await {
+            Due::Now => match Box::pin(self.refresher.refresh(&live, client)).await {
                 Refreshed::Fresh(live) => Ok(Caller::Person(live)),
                 Refreshed::Ended => Ok(Caller::Anonymous { dead_cookie: true }),
                 Refreshed::ProviderAway => Err(Undecided::Provider),

@@ -9,6 +9,8 @@ use crate::webhook::WebhookMetrics;
 /// Name, help, whether it only ever grows, and where it is found.
 type Column = (&'static str, &'static str, bool, fn(&Snapshot) -> u64);
 
+type WebhookColumn = (&'static str, &'static str, bool, fn(&WebhookMetrics) -> u64);
+
 pub(super) fn of(gateway: &Gateway) -> Vec<Reading> {
     let store = gateway.sessions.metrics();
     let (tokens, bytes) = gateway.identity.cached();
@@ -54,7 +56,7 @@ pub(super) fn of(gateway: &Gateway) -> Vec<Reading> {
         (Some(("provider", provider.name().to_string())), i64::from(up))
     });
     let webhooks = gateway.webhooks.metrics();
-    let told: [(_, _, _, fn(&WebhookMetrics) -> u64); 4] = [
+    let told: [WebhookColumn; 4] = [
         ("webhook_delivered", "Events that the webhook took", true, |one| one.delivered),
         ("webhook_failures", "Attempts that the webhook did not take", true, |one| one.failed),
         ("webhook_dropped", "Events that the webhook will never hear of", true, |one| one.dropped),

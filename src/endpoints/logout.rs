@@ -8,9 +8,9 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::{Endpoints, form, login, loop_breaker};
-use crate::access::Caller;
+use crate::access::{Caller, take_back, tokens};
 use crate::base::Timestamp;
-use crate::oidc::{EndSession, Provider, TokenKind};
+use crate::oidc::{EndSession, Provider};
 use crate::session::{Ended, LiveSession, Purpose, StoreError};
 use crate::telemetry::audit::{self, Event};
 use crate::telemetry::metrics::Word;
@@ -111,19 +111,15 @@ impl Endpoints {
     /// Takes the session's tokens back at the provider (RFC 7009). Nothing depends on it: the session has ended already. Tells whether
     /// the provider could be connected to, as soon as that is known.
     fn revoke_behind(&self, provider: &Provider, live: &LiveSession) -> oneshot::Receiver<bool> {
-        let (provider, tokens) = (provider.clone(), live.session().tokens.clone());
+        let (provider, owned) = (provider.clone(), live.session().tokens.clone());
         let (tell, told) = oneshot::channel();
         tokio::spawn(async move {
             let mut tell = Some(tell);
-            let refresh = tokens.refresh_token.as_ref().map(|token| (token, TokenKind::Refresh));
-            for (token, kind) in refresh.into_iter().chain([(&tokens.access_token, TokenKind::Access)]) {
-                let done = provider.revoke(token, kind).await;
+            for (token, kind) in tokens(&owned) {
+                let done = take_back(&provider, token, kind).await;
                 if let (Some(tell), false) = (tell.take(), matches!(done, Ok(false))) {
                     // Nobody may be waiting any more.
                     let _ = tell.send(!matches!(&done, Err(error) if error.is_unreachable()));
-                }
-                if let Err(error) = done {
-                    tracing::warn!(provider = &**provider.name(), %error, "a token was not revoked at the provider");
                 }
             }
         });

@@ -79,12 +79,15 @@ impl Endpoints {
     ) -> Result<Option<usize>, StoreError> {
         let issuer = &provider.settings().issuer;
         let mark = format!("logout {issuer} {}", logout.jti);
+        // Before the look: where the same token does its work elsewhere at this moment, and the person signs in again as soon as that
+        // was answered, their login is younger than this turn.
+        let turn = self.sessions.take_turn().await?;
         if self.sessions.is_burnt(&mark).await? {
             return Ok(None);
         }
         let count = match (&logout.sid, &logout.sub) {
             (Some(sid), _) => self.sessions.log_out_provider_sid(issuer, sid).await?,
-            (None, Some(sub)) => self.sessions.log_out_user(issuer, sub).await?,
+            (None, Some(sub)) => self.sessions.log_out_user(issuer, sub, turn).await?,
             (None, None) => 0,
         };
         // Last: a token whose revocation does not stand may come again.

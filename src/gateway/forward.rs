@@ -16,7 +16,7 @@ use crate::server::body::{self, BodyError};
 use crate::session::LiveSession;
 use crate::telemetry::access_log::Outcome;
 use crate::upstream::{Answer, CloseCode, UpstreamError, UpstreamRequest, tunnel};
-use crate::web::{Body, ClientRequest, Format, Problem, RequestId, caching, headers};
+use crate::web::{Accept, Body, ClientRequest, Format, Problem, RequestId, caching, headers};
 
 /// Nothing gets here without a permit, and a permit is spent here.
 pub(super) async fn forward(
@@ -29,11 +29,11 @@ pub(super) async fn forward(
     now: Timestamp,
 ) -> Response<Body> {
     let route = Arc::clone(permit.route());
-    let (format, request_id) = (client.format(), client.request_id.clone());
+    let (accept, request_id) = (Accept::of(&client.headers), client.request_id.clone());
     let Some(upstream) = gateway.upstreams.get(&route.upstream) else {
         // The configuration was checked; should it happen all the same, nothing is forwarded.
         story.ends(Outcome::Failed, "the route names no upstream");
-        return bug(format, &request_id);
+        return bug(accept.format(), &request_id);
     };
     let identity = match permit.session().map(|live| mint(gateway, &route.upstream, live, now)).transpose() {
         Ok(identity) => identity,
@@ -45,10 +45,10 @@ pub(super) async fn forward(
             tracing::error!(request_id = %request_id, upstream = &*route.upstream, %error, "no identity token, nothing is forwarded");
             if error.blame() == Blame::Store {
                 story.ends(Outcome::Unavailable, error.to_string());
-                return trouble(StatusCode::SERVICE_UNAVAILABLE, format, &request_id);
+                return trouble(StatusCode::SERVICE_UNAVAILABLE, accept.format(), &request_id);
             }
             story.ends(Outcome::Failed, error.to_string());
-            return bug(format, &request_id);
+            return bug(accept.format(), &request_id);
         }
     };
     if story.log
@@ -90,10 +90,10 @@ pub(super) async fn forward(
         }
         Ok(Answer::Switched { .. }) => {
             story.ends(Outcome::Unavailable, "the upstream switched protocols, and nobody asked");
-            return trouble(StatusCode::BAD_GATEWAY, format, &request_id);
+            return trouble(StatusCode::BAD_GATEWAY, accept.format(), &request_id);
         }
         Err(error) => {
-            return failed(&error, &route.upstream, format, &request_id, story);
+            return failed(&error, &route.upstream, accept.format(), &request_id, story);
         }
     };
     story.is(Outcome::Forwarded);
@@ -103,7 +103,7 @@ pub(super) async fn forward(
         let watch = gateway.sessions.watch(live);
         answer = answer.map(|body| stream::until_ended(body, watch));
     }
-    headers::strip_response(answer.headers_mut(), &gateway.cookie);
+    headers::strip_our_cookies(answer.headers_mut(), &gateway.cookie);
     headers::add_absent(&mut answer, &route.security_headers);
     let signed_in = permit.session().is_some();
     match route.cache {

@@ -63,7 +63,8 @@ async fn run(
 
     if let Some(endpoint) = gateway.endpoints.find(client.path.as_str()) {
         story.is(Outcome::Endpoint);
-        return gateway.endpoints.serve(endpoint, &client, Body::incoming(body), now).await;
+        // Boxed, as all that a forwarded request does not come to: each connection keeps room for the largest of what is not.
+        return Box::pin(gateway.endpoints.serve(endpoint, &client, Body::incoming(body), now)).await;
     }
 
     // A preflight asks for another request; it belongs to that one's route.
@@ -117,13 +118,13 @@ async fn decide(
         Decision::Forward(permit) => forward::forward(gateway, permit, client, body, upgrade, story, now).await,
         Decision::Login => {
             story.is(Outcome::Login);
-            gateway.endpoints.login_for(&client, route, Asked::default(), now).await
+            Box::pin(gateway.endpoints.login_for(&client, route, Asked::default(), now)).await
         }
         Decision::StepUp { acr, max_age, navigation: true } => {
             story.ends(Outcome::Login, "the session is too weak or too old");
             let max_age = max_age.map(|age| age.as_secs());
             let asked = Asked { acr_values: acr, max_age, ..Asked::default() };
-            gateway.endpoints.login_for(&client, route, asked, now).await
+            Box::pin(gateway.endpoints.login_for(&client, route, asked, now)).await
         }
         Decision::StepUp { acr, max_age, navigation: false } => {
             story.ends(Outcome::Challenged, "the session is too weak or too old");

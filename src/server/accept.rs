@@ -112,7 +112,7 @@ impl<S: Service> Front<S> {
                 tokio::spawn(async move {
                     let _membership = membership;
                     match acceptor {
-                        Some(acceptor) => secure(&protocols, acceptor, stream, service, peer, visit).await,
+                        Some(acceptor) => Box::pin(secure(&protocols, acceptor, stream, service, peer, visit)).await,
                         None => protocols.serve_plain(stream, service, Connection { peer, tls: false }, visit).await,
                     }
                 });
@@ -121,7 +121,7 @@ impl<S: Service> Front<S> {
                 tokio::spawn(async move {
                     let _membership = membership;
                     match acceptor {
-                        Some(acceptor) => secure(&protocols, acceptor, stream, service, None, visit).await,
+                        Some(acceptor) => Box::pin(secure(&protocols, acceptor, stream, service, None, visit)).await,
                         None => {
                             protocols.serve_plain(stream, service, Connection { peer: None, tls: false }, visit).await;
                         }

@@ -106,17 +106,59 @@ impl Protocols {
         });
         let service = service_fn(move |request| Arc::clone(&exchange).run(request));
         let result = match protocol {
-            Protocol::Http1 => {
-                let conn = pin!(self.http1.serve_connection(io, service).with_upgrades());
-                drive(conn, &pulse, None).await
-            }
+            Protocol::Http1 => self.serve_http1(io, service, &pulse).await,
             Protocol::Http2 => {
-                let conn = pin!(self.http2.serve_connection(io, service));
-                drive(conn, &pulse, Some(limits.idle_time)).await
+                // Boxed, so that connections of the other kind keep no room for it.
+                let mut conn = Box::pin(self.http2.serve_connection(io, service));
+                drive(conn.as_mut(), &pulse, Some(limits.idle_time)).await.map(drop)
             }
         };
         if let Err(error) = result {
             debug!(%error, "a connection ended with an error");
+        }
+    }
+
+    /// Hyper keeps tens of kilobytes for a connection. One that rests does without them: only its socket is kept, and hyper begins
+    /// anew with its next byte.
+    async fn serve_http1<Io, F, S>(
+        &self,
+        mut io: TokioIo<Guarded<Io>>,
+        mut service: S,
+        pulse: &Pulse,
+    ) -> Result<(), hyper::Error>
+    where
+        S: hyper::service::Service<Request<Incoming>, Response = Response<Outgoing>, Error = Infallible, Future = F>,
+        F: Future<Output = Result<Response<Outgoing>, Infallible>> + 'static,
+        Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        loop {
+            let mut conn = Box::pin(self.http1.serve_connection(io, service).with_upgrades());
+            if drive(conn.as_mut(), pulse, None).await? == Driven::Over {
+                return Ok(());
+            }
+            match Pin::into_inner(conn).into_parts() {
+                // The buffer goes here, not when the connection does.
+                Some(http1::Parts { io: socket, service: same, read_buf, .. }) if read_buf.is_empty() => {
+                    (io, service) = (socket, same);
+                }
+                _ => return Ok(()),
+            }
+            let awake = poll_fn(|cx| {
+                pulse.waker.register(cx.waker());
+                match pulse.order() {
+                    Order::Run => io.inner_mut().poll_awake(cx),
+                    Order::Drain | Order::Stop => Poll::Ready(false),
+                }
+            });
+            if !awake.await {
+                let mut io = io.into_inner();
+                let _ = poll_fn(|cx| match pulse.order() {
+                    Order::Stop => Poll::Ready(Ok(())),
+                    Order::Run | Order::Drain => Pin::new(&mut io).poll_shutdown(cx),
+                })
+                .await;
+                return Ok(());
+            }
         }
     }
 }
@@ -198,8 +240,20 @@ where
     }
 }
 
+/// How the driving of a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Driven {
+    Over,
+    /// HTTP/1 only: nothing is under way, and hyper holds nothing of it.
+    Rests,
+}
+
 /// Runs a connection and listens for orders; `idle` closes an HTTP/2 connection on which nothing is asked any more.
-async fn drive<C: Drivable>(mut conn: Pin<&mut C>, pulse: &Pulse, idle: Option<Duration>) -> Result<(), hyper::Error> {
+async fn drive<C: Drivable>(
+    mut conn: Pin<&mut C>,
+    pulse: &Pulse,
+    idle: Option<Duration>,
+) -> Result<Driven, hyper::Error> {
     let mut alarm = pin!(idle.map(|idle| sleep_until(Instant::now() + idle)));
     let mut draining = false;
     let mut patience = Patience::default();
@@ -208,10 +262,13 @@ async fn drive<C: Drivable>(mut conn: Pin<&mut C>, pulse: &Pulse, idle: Option<D
         pulse.waker.register(cx.waker());
         loop {
             if let Poll::Ready(result) = conn.as_mut().poll(cx) {
-                return Poll::Ready(result);
+                return Poll::Ready(result.map(|()| Driven::Over));
             }
             if pulse.order() == Order::Stop {
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(Ok(Driven::Over));
+            }
+            if pulse.order() == Order::Run && pulse.rests() && !pulse.is_busy() {
+                return Poll::Ready(Ok(Driven::Rests));
             }
             // HTTP/2 tells a client which of its requests were taken; over HTTP/1 the first may be under way.
             let awaited = idle.is_none() && pulse.is_fresh();

@@ -95,12 +95,28 @@ impl<S> Guarded<S> {
         if let Some(since) = self.head_since {
             return self.passed(cx, since + self.header_time);
         }
-        // What is armed already wakes this task in time to look again.
-        if !framing.at_rest() || (self.armed && !self.alarm.is_elapsed()) {
+        if !framing.at_rest() {
             return false;
         }
-        let since = if self.pulse.is_busy() { Instant::now() } else { self.pulse.idle_since() };
+        if self.pulse.is_busy() {
+            // What is armed already wakes this task in time to look again.
+            return (!self.armed || self.alarm.is_elapsed()) && self.passed(cx, Instant::now() + self.idle_time);
+        }
+        let since = self.pulse.idle_since();
+        if !self.passed(cx, since + REST.min(self.idle_time)) {
+            return false;
+        }
+        self.pulse.rest(self.may_rest());
         self.passed(cx, since + self.idle_time)
+    }
+
+    /// Whether whoever reads and writes here holds nothing that is still to come or to go.
+    fn may_rest(&self) -> bool {
+        self.framing.as_ref().is_some_and(|framing| framing.at_rest() && !framing.in_head())
+            && !self.pulse.is_fresh()
+            && self.ahead.is_empty()
+            && self.stopped.is_none()
+            && self.write_since.is_none()
     }
 
     /// Whether hyper, when it has answered what came before, refuses a head by itself.
@@ -110,6 +126,7 @@ impl<S> Guarded<S> {
 
     /// Shows hyper only what may pass of the bytes from `before` on. False when that is nothing at all.
     fn sift(&mut self, buf: &mut ReadBuf<'_>, before: usize, from_ahead: bool) -> bool {
+        self.pulse.rest(false);
         let fresh = buf.filled().get(before..).unwrap_or_default();
         let total = fresh.len();
         let mut accepted = total;
@@ -138,6 +155,25 @@ impl<S> Guarded<S> {
         }
         buf.set_filled(before + accepted);
         accepted > 0
+    }
+}
+
+impl<S: AsyncRead + Unpin> Guarded<S> {
+    /// Waits, with nobody reading, until there is a reason to read again: bytes, which are kept for whoever reads then, or the end.
+    /// Answers whether it was bytes.
+    pub(super) fn poll_awake(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        self.pulse.rest(false);
+        let mut piece = [0; 256];
+        let mut buf = ReadBuf::new(&mut piece);
+        match Pin::new(&mut self.io).poll_read(cx, &mut buf) {
+            Poll::Ready(Ok(())) => {
+                self.ahead.extend_from_slice(buf.filled());
+                Poll::Ready(!self.ahead.is_empty())
+            }
+            Poll::Ready(Err(_)) => Poll::Ready(false),
+            Poll::Pending if self.passed(cx, self.pulse.idle_since() + self.idle_time) => Poll::Ready(false),
+            Poll::Pending => Poll::Pending,
+        }
     }
 }
 
@@ -327,5 +363,7 @@ fn refusal(stop: Stop) -> String {
 /// What hyper sees in the place of a head that we refuse: it is invalid wherever in a head it stands, and complete, so
 /// that hyper answers 400 in its turn, after the answers to earlier requests, and closes.
 const POISON: &[u8] = b"\0\r\n\0\r\n\r\n";
+/// So long after its last answer a connection is taken for one that waits for a person.
+const REST: Duration = Duration::from_millis(500);
 const LINGER_BYTES: usize = 256 * 1024;
 const LINGER_TIME: Duration = Duration::from_secs(1);

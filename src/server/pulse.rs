@@ -1,7 +1,7 @@
 //! What a connection, the requests on it and the listener tell each other: a few atomics, one allocation a connection.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ pub(super) struct Pulse {
     rested: AtomicU64,
     upgrade: AtomicU8,
     order: AtomicU8,
+    /// Nothing has come or gone for a while, and nothing is half read or half written.
+    resting: AtomicBool,
     /// Wakes the connection's task: an order, or the answer that reading waits for.
     pub(super) waker: AtomicWaker,
 }
@@ -47,6 +49,7 @@ impl Pulse {
             rested: AtomicU64::new(0),
             upgrade: AtomicU8::new(Upgrade::Undecided as u8),
             order: AtomicU8::new(Order::Run as u8),
+            resting: AtomicBool::new(false),
             waker: AtomicWaker::new(),
         })
     }
@@ -83,6 +86,15 @@ impl Pulse {
             2 => Upgrade::Declined,
             _ => Upgrade::Undecided,
         }
+    }
+
+    /// The socket says whether the connection rests.
+    pub(super) fn rest(&self, rests: bool) {
+        self.resting.store(rests, Ordering::Release);
+    }
+
+    pub(super) fn rests(&self) -> bool {
+        self.resting.load(Ordering::Acquire)
     }
 
     pub(super) fn order(&self) -> Order {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use futures_util::future::try_join_all;
 
 use super::Sessions;
 use super::happening::{Happening, What};
@@ -103,10 +104,9 @@ impl Sessions {
             .map_err(|_| StoreError::Unstorable("it cannot be sealed"))?;
         let operator = OperatorRecord::new(session, meta).seal(&self.ring, key, &*self.random);
         // Index first: whoever revokes has to find the session however soon it comes after.
-        for index in live.indexes() {
-            self.store.add_member(&index, &live.member(), self.lifetime).await?;
-        }
-        self.store.point(&Name::sid(&session.sid), key, self.lifetime).await?;
+        let (indexes, member, sid) = (live.indexes(), live.member(), Name::sid(&session.sid));
+        let named = try_join_all(indexes.iter().map(|index| self.store.add_member(index, &member, self.lifetime)));
+        tokio::try_join!(named, self.store.point(&sid, key, self.lifetime))?;
         let record = Record { version: FIRST, sealed };
         if !self.store.create_session(key, NewRecord { record: &record, operator: &operator }, self.lifetime).await? {
             return Err(StoreError::Unstorable("its key was taken"));
@@ -120,16 +120,17 @@ impl Sessions {
     /// Looks whether a revocation covers a session that has just been written. A revoker that saw neither its index entry
     /// nor its record wrote what is read here before that.
     async fn is_revoked(&self, session: &Session) -> Result<bool, StoreError> {
-        let number = self.store.read_number(&Name::revoked_user(&session.issuer, &session.subject)).await?;
-        if number > session.born {
-            return Ok(true);
-        }
-        if let Some(sid) = &session.provider_sid
-            && self.store.is_marked(&Name::tombstone(&session.issuer, sid)).await?
-        {
-            return Ok(true);
-        }
-        Ok(self.store.read_number(&Name::generation()).await? > session.born)
+        let (user, generation) = (Name::revoked_user(&session.issuer, &session.subject), Name::generation());
+        let tombstone = session.provider_sid.as_deref().map(|sid| Name::tombstone(&session.issuer, sid));
+        let buried = async {
+            match &tombstone {
+                Some(tombstone) => self.store.is_marked(tombstone).await,
+                None => Ok(false),
+            }
+        };
+        let (user, generation, buried) =
+            tokio::try_join!(self.store.read_number(&user), self.store.read_number(&generation), buried)?;
+        Ok(buried || user.max(generation) > session.born)
     }
 
     /// Where a user may have only so many sessions, ends the oldest. Answers whether the new one stays.
@@ -159,9 +160,7 @@ impl Sessions {
         alive.sort_unstable_by_key(|member| (member.created, member.key));
         let excess = alive.len().saturating_sub(most as usize);
         for member in alive.iter().take(excess) {
-            if let Some(removed) = self.store.delete_session(&member.key).await? {
-                self.ended(&member.key, Ended::Limit);
-                self.forget_removed(&member.key, &removed, Ended::Limit).await;
+            if self.take_away(&member.key, Ended::Limit).await? {
                 tracing::info!(key = %member.key, "a session made room for a newer one of its user");
             }
         }

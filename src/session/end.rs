@@ -10,7 +10,7 @@ use super::live::LiveSession;
 use super::model::Session;
 use super::names::Name;
 use super::operator::OperatorRecord;
-use super::store::{Member, Record, Removed, StoreError, Swap};
+use super::store::{Member, Record, StoreError, Swap};
 use super::token::{SessionKey, Sid};
 use super::watch::Ended;
 use crate::base::Timestamp;
@@ -50,17 +50,12 @@ impl Sessions {
     ///
     /// When the store cannot answer.
     pub async fn end_sid(&self, sid: &Sid) -> Result<bool, StoreError> {
-        let removed = match self.store.follow(&Name::sid(sid)).await? {
-            Some(key) => self.store.delete_session(&key).await?.map(|removed| (key, removed)),
-            None => None,
+        let there = match self.store.follow(&Name::sid(sid)).await? {
+            Some(key) => self.take_away(&key, Ended::Revoked).await?,
+            None => false,
         };
-        // Without a record it may be one that is being made: its names are not ours to take away.
-        if let Some((key, removed)) = &removed {
-            self.ended(key, Ended::Revoked);
-            self.forget_removed(key, removed, Ended::Revoked).await;
-        }
         self.store.settle().await?;
-        Ok(removed.is_some())
+        Ok(there)
     }
 
     /// Writes `session` as the next version of `live`, if `live` is still the current one. Its end does not move, and
@@ -124,13 +119,23 @@ impl Sessions {
         }
     }
 
-    /// The same for a session that was ended without its cookie; and tells of its end.
-    pub(super) async fn forget_removed(&self, key: &SessionKey, removed: &Removed, why: Ended) {
+    /// Deletes a session without its cookie, and what names it. Answers whether it was there.
+    pub(super) async fn take_away(&self, key: &SessionKey, why: Ended) -> Result<bool, StoreError> {
+        // Nobody else can open the record; once the store tells of its end it is not here either.
+        let held = self.near.as_ref().and_then(|near| near.cache.held(key));
+        let removed = self.store.delete_session(key).await?;
+        self.ended(key, why);
+        // Without a record it may be one that is being made: its names are not ours to take away.
+        let Some(removed) = removed else { return Ok(false) };
         let operator = removed.operator.as_deref().and_then(|sealed| OperatorRecord::open(&self.ring, key, sealed));
         if let Some(operator) = operator {
             let operator = operator.plain;
             self.saw(|at| Happening::of_record(&operator, What::Ended(why), at));
             self.forget(&operator.indexes(key), &operator.member(key), operator.sid().as_ref()).await;
         }
+        if let Some(held) = held {
+            self.witnesses.iter().for_each(|witness| witness.left_behind(&held));
+        }
+        Ok(true)
     }
 }

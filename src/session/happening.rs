@@ -3,6 +3,9 @@
 //! Each end is told once among all replicas: by the one whose command took the record away. Whoever neither signs out nor comes
 //! back is never told of: the store lets such sessions expire.
 
+use std::sync::Arc;
+
+use super::live::LiveSession;
 use super::model::Session;
 use super::operator::OperatorRecord;
 use super::watch::Ended;
@@ -41,7 +44,11 @@ pub enum What {
 /// Who wants to know.
 pub trait Witness: std::fmt::Debug + Send + Sync {
     /// Called on a request's way: must not wait.
-    fn saw(&self, happening: Happening);
+    fn saw(&self, happening: &Happening);
+
+    /// Called after the end of a session that somebody ended without its cookie, where this process still knows what was in it.
+    /// Must not wait either.
+    fn left_behind(&self, _live: &Arc<LiveSession>) {}
 }
 
 impl Happening {

@@ -59,19 +59,20 @@ impl Sessions {
     ///
     /// When the store would have to say, and cannot. That is never the same as [`Lookup::Absent`].
     pub async fn find(&self, token: &SessionToken, now: Timestamp) -> Result<Lookup, StoreError> {
-        let Some(near) = &self.near else { return self.load(token, now).await };
+        // Asking the store is boxed: a connection whose sessions are near keeps no room for it.
+        let Some(near) = &self.near else { return Box::pin(self.load(token, now)).await };
         let key = token.key();
         match near.cache.get(&key) {
             Some((live, generation)) if judge(&live, generation, now).is_none() => Ok(Lookup::Found(live)),
             // What looks over here may have been used elsewhere: only the store says that it is over.
             Some((near, _)) => {
-                let found = self.load(token, now).await?;
+                let found = Box::pin(self.load(token, now)).await?;
                 if let Lookup::Found(live) = &found {
                     near.was_seen(live.last_seen());
                 }
                 Ok(found)
             }
-            None => self.enter(near, token, key, now).await,
+            None => Box::pin(self.enter(near, token, key, now)).await,
         }
     }
 

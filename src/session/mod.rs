@@ -48,6 +48,7 @@ pub use self::model::{NewSession, OperatorMeta, Session, Summary, Tokens};
 pub use self::names::Name;
 pub use self::near_cache::{NearCache, NearCacheMetrics};
 pub use self::redis::{AddressError, RedisStore};
+pub use self::revoke::Turn;
 #[cfg(any(test, feature = "testing"))]
 pub use self::seal::read_record;
 pub use self::seal::{Opened, Purpose, Ring, SECRET_BYTES, SealError};
@@ -76,7 +77,7 @@ pub struct Sessions {
     watches: Arc<Watches>,
     /// None where every request asks the store.
     near: Option<Near>,
-    witness: Option<Arc<dyn Witness>>,
+    witnesses: Vec<Arc<dyn Witness>>,
 }
 
 /// The near cache, and the reads that may fill it.
@@ -114,7 +115,7 @@ impl Sessions {
             let cache = Arc::new(NearCache::new(&near_cache, Arc::clone(&watches)));
             Near { reads: store.track(Arc::clone(&cache)), cache }
         });
-        Ok(Self { store, ring, clock, random, idle, lifetime, per_user, touches, watches, near, witness: None })
+        Ok(Self { store, ring, clock, random, idle, lifetime, per_user, touches, watches, near, witnesses: Vec::new() })
     }
 
     /// The service over the configured store. A Redis that is away is one that is away, now as later: the service begins to
@@ -139,17 +140,18 @@ impl Sessions {
         Self::new(settings, store, clock, random)
     }
 
-    /// The same service, which tells `witness` what happens. Before it is used.
+    /// The same service, which also tells `witness` what happens. Before it is used.
     #[must_use]
     pub fn with_witness(mut self, witness: Arc<dyn Witness>) -> Self {
-        self.witness = Some(witness);
+        self.witnesses.push(witness);
         self
     }
 
     /// Tells what happened, if anybody wants to know.
     fn saw(&self, happening: impl FnOnce(Timestamp) -> Happening) {
-        if let Some(witness) = &self.witness {
-            witness.saw(happening(self.clock.now()));
+        if !self.witnesses.is_empty() {
+            let happening = happening(self.clock.now());
+            self.witnesses.iter().for_each(|witness| witness.saw(&happening));
         }
     }
 

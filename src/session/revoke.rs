@@ -9,6 +9,10 @@ use super::names::{Name, SHARDS};
 use super::store::{Member, StoreError};
 use super::watch::Ended;
 
+/// A place among all revocations: it covers what began before.
+#[derive(Clone, Copy, Debug)]
+pub struct Turn(u64);
+
 impl Sessions {
     /// Ends all sessions of a user, and all logins of theirs that are under way. Answers how many sessions there were.
     ///
@@ -16,20 +20,29 @@ impl Sessions {
     ///
     /// When the store cannot answer: the revocation may stand in part, and has to be repeated.
     pub async fn revoke_user(&self, issuer: &str, subject: &str) -> Result<usize, StoreError> {
-        self.end_user(issuer, subject, Ended::Revoked).await
+        let turn = self.take_turn().await?;
+        self.end_user(issuer, subject, turn, Ended::Revoked).await
     }
 
-    /// The same, because the provider wants it.
+    /// Takes the next place among all revocations, for [`Self::log_out_user`].
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot say.
+    pub async fn take_turn(&self) -> Result<Turn, StoreError> {
+        self.store.next_number(&Name::sequence()).await.map(Turn)
+    }
+
+    /// The same, because the provider wants it: of sessions and logins that are older than `turn`.
     ///
     /// # Errors
     ///
     /// As for [`Self::revoke_user`].
-    pub async fn log_out_user(&self, issuer: &str, subject: &str) -> Result<usize, StoreError> {
-        self.end_user(issuer, subject, Ended::Provider).await
+    pub async fn log_out_user(&self, issuer: &str, subject: &str, turn: Turn) -> Result<usize, StoreError> {
+        self.end_user(issuer, subject, turn, Ended::Provider).await
     }
 
-    async fn end_user(&self, issuer: &str, subject: &str, why: Ended) -> Result<usize, StoreError> {
-        let number = self.store.next_number(&Name::sequence()).await?;
+    async fn end_user(&self, issuer: &str, subject: &str, Turn(number): Turn, why: Ended) -> Result<usize, StoreError> {
         self.store.raise_number(&Name::revoked_user(issuer, subject), number, Some(self.guard())).await?;
         // Younger members are left alone: their logins read the sequence after this revocation, so it does not cover them.
         let revoked =
@@ -115,12 +128,8 @@ impl Sessions {
             let mut gone = Vec::with_capacity(members.len());
             let mut ended = futures_util::stream::iter(members)
                 .map(|member: Member| async move {
-                    let removed = self.store.delete_session(&member.key).await?;
-                    self.ended(&member.key, why);
-                    if let Some(removed) = &removed {
-                        self.forget_removed(&member.key, removed, why).await;
-                    }
-                    Ok::<_, StoreError>((member, removed.is_some()))
+                    let found = self.take_away(&member.key, why).await?;
+                    Ok::<_, StoreError>((member, found))
                 })
                 .buffer_unordered(AT_ONCE);
             while let Some(one) = ended.next().await {

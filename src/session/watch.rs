@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 
 use super::live::LiveSession;
 use super::load::{Absence, Lookup};
+use super::store::{StoreError, Unavailable};
 use super::token::{SessionKey, SessionToken};
 use super::{Near, Sessions};
 use crate::base::Timestamp;
@@ -172,27 +173,34 @@ impl Sessions {
                 return;
             }
             let asked = self.clock.now();
-            if let Some(why) = self.is_over(token, &mut confirmed, asked).await {
-                self.watches.ended(key, why);
-                return;
+            let left = (confirmed + self.watches.patience).since(asked);
+            match self.look(token, asked, left).await {
+                Ok(Lookup::Found(_)) => {
+                    // What the near cache served was true then, not now.
+                    confirmed = asked - self.near.as_ref().map_or(Duration::ZERO, Near::age);
+                }
+                Ok(Lookup::Absent(absence)) => return self.watches.ended(key, absence.into()),
+                Err(_) if self.clock.now().since(confirmed) >= self.watches.patience => {
+                    return self.watches.ended(key, Ended::Revoked);
+                }
+                Err(_) => {}
             }
+            let pause = self.watches.every.min(left.saturating_sub(LAST_LOOK)).max(SOONEST);
             tokio::select! {
                 () = look.notified() => {}
-                () = tokio::time::sleep(self.watches.every) => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
     }
 
-    async fn is_over(&self, token: &SessionToken, confirmed: &mut Timestamp, asked: Timestamp) -> Option<Ended> {
-        match self.find(token, asked).await {
-            Ok(Lookup::Found(_)) => {
-                // What the near cache served was true then, not now.
-                *confirmed = asked - self.near.as_ref().map_or(Duration::ZERO, Near::age);
-                None
-            }
-            Ok(Lookup::Absent(absence)) => Some(absence.into()),
-            Err(_) => (asked.since(*confirmed) > self.watches.patience).then_some(Ended::Revoked),
+    /// A look that does not outlast the patience; whoever had none left to begin with, such as a process that was stopped, gets a
+    /// whole one.
+    async fn look(&self, token: &SessionToken, asked: Timestamp, left: Duration) -> Result<Lookup, StoreError> {
+        let look = self.find(token, asked);
+        if left.is_zero() {
+            return look.await;
         }
+        tokio::time::timeout(left, look).await.unwrap_or(Err(StoreError::Unavailable(Unavailable::Deadline)))
     }
 }
 
@@ -200,3 +208,5 @@ impl Sessions {
 const SOONEST: Duration = Duration::from_millis(250);
 /// and an idle end should not be noticed too late.
 const LATEST: Duration = Duration::from_secs(2);
+/// Before patience ends there is time for a look that gets no answer.
+const LAST_LOOK: Duration = Duration::from_secs(1);

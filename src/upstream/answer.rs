@@ -3,7 +3,7 @@
 use std::future::Future as _;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -69,6 +69,13 @@ pub(super) fn pass_on(
     headers::remove_hop_by_hop(response.headers_mut());
     // Which version the upstream speaks is not the client's affair.
     *response.version_mut() = Version::HTTP_11;
+    let mut channel = channel;
+    if let Channel::Own(lease) = &mut channel
+        && progress.as_ref().is_some_and(|progress| !progress.is_done())
+    {
+        // The upload goes on however slowly the answer is read.
+        lease.driver.leave();
+    }
     response.map(|incoming| {
         let mut body = AnswerBody {
             channel: Some(channel),
@@ -77,6 +84,7 @@ pub(super) fn pass_on(
             idle: reader.idle,
             since: None,
             alarm: None,
+            broken: None,
             reader: Arc::clone(reader),
             incoming,
         };
@@ -117,6 +125,8 @@ struct AnswerBody {
     idle: Option<Duration>,
     since: Option<Instant>,
     alarm: Option<Pin<Box<Sleep>>>,
+    /// Why it broke off, and when that is told.
+    broken: Option<(BoxError, Pin<Box<Sleep>>)>,
     reader: Arc<Reader>,
 }
 
@@ -129,6 +139,17 @@ impl AnswerBody {
             // Also when an upload goes on after its answer: nobody wants it any more.
             other => drop(other),
         }
+    }
+
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = Pin::new(&mut self.incoming).poll_frame(cx);
+        if frame.is_pending()
+            && let Some(Channel::Own(lease)) = &mut self.channel
+        {
+            lease.driver.turn(cx);
+            return Pin::new(&mut self.incoming).poll_frame(cx);
+        }
+        frame
     }
 
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -162,7 +183,11 @@ impl http_body::Body for AnswerBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        let frame = match Pin::new(&mut this.incoming).poll_frame(cx) {
+        if let Some((_, pause)) = &mut this.broken {
+            ready!(pause.as_mut().poll(cx));
+            return Poll::Ready(this.broken.take().map(|(error, _)| Err(error)));
+        }
+        let frame = match this.poll_incoming(cx) {
             Poll::Ready(frame) => frame,
             Poll::Pending => {
                 return this.poll_patience(cx).map(|()| {
@@ -179,7 +204,11 @@ impl http_body::Body for AnswerBody {
             }
             Some(Err(error)) => {
                 this.channel = None;
-                Some(Err(error.into()))
+                // After what came before it has gone out: over HTTP/2 a reset overtakes that, head and all.
+                let mut pause = Box::pin(sleep_until(Instant::now() + BREAK_OFF));
+                let _ = pause.as_mut().poll(cx);
+                this.broken = Some((error.into(), pause));
+                return Poll::Pending;
             }
             Some(Ok(frame)) => {
                 if this.incoming.is_end_stream() {
@@ -209,3 +238,6 @@ pub(super) fn without_forbidden_trailers(frame: Frame<Bytes>, owned: &Owned) -> 
         Err(frame) => frame,
     }
 }
+
+/// Between what an upstream still said and that it broke off.
+const BREAK_OFF: Duration = Duration::from_millis(5);

@@ -1,6 +1,5 @@
 //! New connections to an application: address, TLS, protocol.
 
-use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_rustls::TlsConnector;
-use tracing::debug;
 
+use super::driver::{self, Driver};
 use super::outgoing::Outgoing;
 use super::settings::{Target, UpstreamSettings};
 use super::tls;
@@ -27,7 +26,7 @@ pub(super) struct Connector {
 
 /// A connection on which nothing was sent yet.
 pub(super) enum Connected {
-    Http1(http1::SendRequest<Outgoing>),
+    Http1(http1::SendRequest<Outgoing>, Driver),
     Http2(http2::SendRequest<Outgoing>),
 }
 
@@ -122,12 +121,13 @@ where
         .handshake(TokioIo::new(io))
         .await
         .map_err(io::Error::other)?;
-    if purpose == Purpose::Tunnel {
-        tokio::spawn(ended(conn.with_upgrades()));
+    let driver = if purpose == Purpose::Tunnel {
+        driver::spawn(conn.with_upgrades());
+        Driver::elsewhere()
     } else {
-        tokio::spawn(ended(conn));
-    }
-    Ok(Connected::Http1(sender))
+        Driver::new(conn)
+    };
+    Ok(Connected::Http1(sender, driver))
 }
 
 async fn http2<Io>(io: Io, purpose: Purpose) -> io::Result<Connected>
@@ -156,14 +156,8 @@ where
             sleep(GLANCE).await;
         }
     }
-    tokio::spawn(ended(conn));
+    driver::spawn(conn);
     Ok(Connected::Http2(sender))
-}
-
-async fn ended(conn: impl Future<Output = Result<(), hyper::Error>>) {
-    if let Err(error) = conn.await {
-        debug!(%error, "a connection to an upstream ended with an error");
-    }
 }
 
 /// An IPv6 address without its brackets.

@@ -3,14 +3,16 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1};
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::driver::Driver;
 use super::multiplex::Stream;
 use super::outgoing::{Outgoing, Progress};
 use super::pool::Slot;
@@ -24,6 +26,7 @@ pub(super) enum Channel {
 /// An HTTP/1.1 connection. Dropping it closes it; only the pool takes it back.
 pub(super) struct Lease {
     pub(super) sender: http1::SendRequest<Outgoing>,
+    pub(super) driver: Driver,
     /// Armed lazily and kept between requests: on a busy connection it is hardly ever touched.
     pub(super) alarm: Pin<Box<Sleep>>,
     /// When it is closed however well it serves.
@@ -71,11 +74,12 @@ impl Channel {
         let answer = match self {
             Self::Own(lease) => {
                 let answer = lease.sender.try_send_request(request);
-                head(answer, lease.alarm.as_mut(), progress, begun, patience).await
+                head(answer, &mut lease.driver, lease.alarm.as_mut(), progress, begun, patience).await
             }
             Self::Shared(stream) => {
                 let alarm = pin!(sleep_until(begun + patience));
-                head(stream.sender.try_send_request(request), alarm, progress, begun, patience).await
+                let answer = stream.sender.try_send_request(request);
+                head(answer, &mut Driver::elsewhere(), alarm, progress, begun, patience).await
             }
         };
         match answer {
@@ -95,14 +99,21 @@ type Answered = Result<Response<Incoming>, TrySendError<Request<Outgoing>>>;
 /// that waits for its client, is not late.
 async fn head(
     answer: impl Future<Output = Answered>,
+    driver: &mut Driver,
     mut alarm: Pin<&mut Sleep>,
     progress: Option<&Arc<Progress>>,
     begun: Instant,
     patience: Duration,
 ) -> Option<Answered> {
-    let mut answer = pin!(answer);
+    let mut answer = pin!(unconstrained(answer));
     poll_fn(|cx| {
-        if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
+        let come = if driver.turn(cx) {
+            // It can only come while the driver has its turn: to be woken by it would wake this task for nothing.
+            answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        } else {
+            answer.as_mut().poll(cx)
+        };
+        if let Poll::Ready(answer) = come {
             return Poll::Ready(Some(answer));
         }
         // An earlier use may have set it for later than this one allows.

@@ -10,6 +10,7 @@ pub mod tunnel;
 
 mod answer;
 mod connect;
+mod driver;
 mod frames;
 mod lease;
 mod multiplex;

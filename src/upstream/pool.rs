@@ -5,16 +5,20 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
+use hyper::client::conn::http1::SendRequest;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::connect::{Connected, Connector, Purpose};
+use super::driver::Driver;
 use super::error::UpstreamError;
 use super::lease::{Channel, Lease};
 use super::metrics::{Metrics, count};
 use super::multiplex::Shared;
+use super::outgoing::Outgoing;
 use super::settings::{Target, UpstreamSettings};
 
 pub(super) struct Pool {
@@ -71,7 +75,12 @@ impl Pool {
         if !fresh && let Some(channel) = self.take(now).await {
             return Ok(channel);
         }
-        let deadline = now + self.connect;
+        // Boxed: while the pool is warm nobody comes here.
+        Box::pin(self.another(now + self.connect, fresh)).await
+    }
+
+    /// A connection that is not there yet.
+    async fn another(self: &Arc<Self>, deadline: Instant, fresh: bool) -> Result<Channel, UpstreamError> {
         if self.speaks.load(Ordering::Relaxed) == HTTP1 {
             let Some(slot) = self.slot(fresh) else { return self.wait(deadline).await };
             return self.dial(slot, deadline).await;
@@ -91,7 +100,7 @@ impl Pool {
         let deadline = Instant::now() + self.connect;
         let Some(slot) = self.slot(true) else { return Err(self.overload()) };
         match self.connected(Purpose::Tunnel, deadline).await? {
-            Connected::Http1(sender) => Ok(Channel::Own(self.lease(sender, slot))),
+            Connected::Http1(sender, driver) => Ok(Channel::Own(self.lease(sender, driver, slot))),
             Connected::Http2(sender) => {
                 let shared = Shared::new(sender, self.expiry(), slot);
                 shared.stream(&self.slots).map(Channel::Shared).ok_or_else(|| self.overload())
@@ -124,8 +133,10 @@ impl Pool {
         }
         loop {
             let mut lease = self.pop(now)?;
-            // The end of an answer can be read a moment before its connection's task has seen it.
-            if lease.sender.is_ready() || matches!(timeout(SETTLE, lease.sender.ready()).await, Ok(Ok(()))) {
+            // It may have been closed while nobody looked. What comes of this is seen at once, so nobody has to be woken for it.
+            let here = lease.driver.turn(&mut Context::from_waker(Waker::noop()));
+            // Driven elsewhere, the end of an answer can be read a moment before its connection's task has seen it.
+            if lease.sender.is_ready() || !here && matches!(timeout(SETTLE, lease.sender.ready()).await, Ok(Ok(()))) {
                 count(&self.metrics.reuses);
                 return Some(Channel::Own(lease));
             }
@@ -174,9 +185,9 @@ impl Pool {
         let connected = self.connected(Purpose::Requests, deadline).await?;
         self.sweep();
         match connected {
-            Connected::Http1(sender) => {
+            Connected::Http1(sender, driver) => {
                 self.speaks.store(HTTP1, Ordering::Relaxed);
-                Ok(Channel::Own(self.lease(sender, slot)))
+                Ok(Channel::Own(self.lease(sender, driver, slot)))
             }
             Connected::Http2(sender) => {
                 self.speaks.store(HTTP2, Ordering::Relaxed);
@@ -205,10 +216,11 @@ impl Pool {
         }
     }
 
-    fn lease(&self, sender: hyper::client::conn::http1::SendRequest<super::outgoing::Outgoing>, slot: Slot) -> Lease {
+    fn lease(&self, sender: SendRequest<Outgoing>, driver: Driver, slot: Slot) -> Lease {
         let now = Instant::now();
         Lease {
             sender,
+            driver,
             alarm: Box::pin(sleep_until(now + self.response)),
             expires: self.expiry(),
             rested: now,
@@ -235,7 +247,13 @@ impl Pool {
                 let Some(pool) = pool.upgrade() else { return };
                 let now = Instant::now();
                 lock(&pool.shared).retain(|shared| shared.is_open(now));
-                let dead: Vec<Lease> = lock(&pool.idle).extract_if(.., |lease| !is_good(lease, now)).collect();
+                let dead: Vec<Lease> = lock(&pool.idle)
+                    .extract_if(.., |lease| {
+                        // Nobody else sees that the upstream has closed it; nobody has to be woken for it either.
+                        lease.driver.turn(&mut Context::from_waker(Waker::noop()));
+                        !is_good(lease, now)
+                    })
+                    .collect();
                 pool.metrics.idle.fetch_sub(dead.len(), Ordering::Relaxed);
             }
         });

@@ -1,7 +1,5 @@
 //! What an application is sent. A client's copies of our fields are gone by construction: there is no other way to make one.
 
-use std::sync::Arc;
-
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_KEY, TE,
     TRANSFER_ENCODING, UPGRADE,
@@ -14,7 +12,6 @@ use hyper::ext::Protocol;
 use super::outgoing::Outgoing;
 use crate::web::body::Body;
 use crate::web::client::{ClientRequest, Upgrade};
-use crate::web::settings::PublicOrigin;
 
 /// A request for an upstream, complete but for what depends on which one it is.
 pub struct UpstreamRequest {
@@ -47,9 +44,18 @@ impl UpstreamRequest {
         identity: &[(HeaderName, HeaderValue)],
         authorization: Option<HeaderValue>,
     ) -> Self {
-        let public = public_authority(&client.origin);
         let forwarded_for = client.forwarded_for_value();
-        let ClientRequest { method, path, mut headers, cookies, origin, upgrade, takes_trailers, .. } = client;
+        let ClientRequest {
+            method,
+            path,
+            mut headers,
+            cookies,
+            origin,
+            authority: public,
+            upgrade,
+            takes_trailers,
+            ..
+        } = client;
         headers.remove(CONTENT_LENGTH);
         if body.is_end_stream() && matches!(method, Method::POST | Method::PUT | Method::PATCH) {
             // RFC 9110 section 8.6: methods that mean a body say so when there is none.
@@ -153,10 +159,6 @@ fn assemble(method: Method, uri: Uri, headers: HeaderMap, body: Outgoing, versio
     *request.headers_mut() = headers;
     *request.version_mut() = version;
     request
-}
-
-fn public_authority(origin: &Arc<PublicOrigin>) -> HeaderValue {
-    HeaderValue::try_from(origin.authority()).unwrap_or_else(|_| HeaderValue::from_static("invalid"))
 }
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

@@ -92,7 +92,7 @@ impl Upstream {
     /// See [`UpstreamError`].
     pub async fn send(&self, request: UpstreamRequest) -> Result<Answer, UpstreamError> {
         if request.upgrade.is_some() {
-            return self.switch(request).await;
+            return Box::pin(self.switch(request)).await;
         }
         let tainted = request.binds_its_connection();
         let repeatable = request.is_repeatable();

@@ -2,8 +2,8 @@
 
 use std::cmp::Reverse;
 
-use http::HeaderMap;
 use http::header::ACCEPT;
+use http::{HeaderMap, HeaderValue};
 
 /// How an answer of ours is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -15,21 +15,53 @@ pub enum Format {
     Problem,
 }
 
+/// The `Accept` fields as they came. They are read when an answer of ours is written, and most requests get none.
+#[derive(Clone, Debug, Default)]
+pub struct Accept(Option<HeaderValue>);
+
+impl Accept {
+    /// Takes them out of a head.
+    #[must_use]
+    pub fn of(headers: &HeaderMap) -> Self {
+        let mut fields = headers.get_all(ACCEPT).iter();
+        let (first, second) = (fields.next(), fields.next());
+        let Some(second) = second else { return Self(first.cloned()) };
+        let all: Vec<&[u8]> = first
+            .into_iter()
+            .chain([second])
+            .chain(fields)
+            .filter(|it| it.to_str().is_ok())
+            .map(HeaderValue::as_bytes)
+            .collect();
+        Self(HeaderValue::from_bytes(&all.join(&b',')).ok())
+    }
+
+    /// A page only where HTML is asked for by name and JSON is not preferred; `*/*` and silence are not a name.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        if self.prefers_html() { Format::Html } else { Format::Problem }
+    }
+
+    /// Whether HTML is what the client prefers by name. Of equal weights the one named first wins.
+    #[must_use]
+    pub fn prefers_html(&self) -> bool {
+        self.0.as_ref().is_some_and(|ranges| prefers_html(ranges.to_str().unwrap_or_default()))
+    }
+}
+
 impl Format {
     /// A page only where HTML is asked for by name and JSON is not preferred; `*/*` and silence are not a name.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Self {
-        if prefers_html(headers) { Self::Html } else { Self::Problem }
+        Accept::of(headers).format()
     }
 }
 
-/// Whether HTML is what the client prefers by name. Of equal weights the one named first wins.
-pub(crate) fn prefers_html(headers: &HeaderMap) -> bool {
+fn prefers_html(ranges: &str) -> bool {
     // Weight, then place: the greatest is the best.
     let mut html = None;
     let mut json = None;
-    let ranges = headers.get_all(ACCEPT).into_iter().flat_map(|field| field.to_str().unwrap_or_default().split(','));
-    for (place, range) in ranges.enumerate() {
+    for (place, range) in ranges.split(',').enumerate() {
         let mut parts = range.split(';');
         let name = parts.next().unwrap_or_default().trim();
         let best = match name {

@@ -75,6 +75,8 @@ pub struct ClientRequest {
     pub version: Version,
     /// The public origin that the browser sees.
     pub origin: Arc<PublicOrigin>,
+    /// What that origin is called in a `Host` field.
+    pub authority: HeaderValue,
     /// The path for deciding and forwarding; it carries the query along.
     pub path: CanonicalPath,
     /// End-to-end fields only: without the hop-by-hop ones, those that only the gateway may send, `Host`, `Cookie`,
@@ -197,6 +199,7 @@ impl ClientRequest {
         Ok(Self {
             method,
             version,
+            authority: network.authority_of(&origin),
             origin,
             path,
             headers,

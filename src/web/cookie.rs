@@ -5,6 +5,7 @@ use std::fmt;
 use bytes::BytesMut;
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
+use memchr::memchr;
 
 pub use super::set_cookie::{delete, is_ours_set_cookie, name, set, set_session};
 use super::settings::CookieSettings;
@@ -87,7 +88,7 @@ impl Cookies {
             cookies.forward = Some(line);
             return cookies;
         }
-        let mut kept = BytesMut::with_capacity(bytes.len());
+        let mut kept = BytesMut::new();
         let mut blank = true;
         let mut separate = false;
         for piece in pieces(bytes) {
@@ -144,13 +145,28 @@ impl fmt::Debug for Cookies {
 /// in any case of letters, also as the value of a nameless cookie (browsers send `=n=v` as `n=v`), whatever blanks
 /// and controls are about.
 pub(crate) fn is_ours(pair: &[u8], name: &str) -> bool {
+    // As nearly every pair is written. Anything else is looked at byte by byte.
+    let pair = pair.strip_prefix(b" ").unwrap_or(pair);
+    if let Some((begin, b'=' | b'-')) =
+        pair.get(..=name.len()).and_then(<[u8]>::split_last).map(|(last, begin)| (begin, *last))
+        && begin.eq_ignore_ascii_case(name.as_bytes())
+    {
+        return true;
+    }
     let mut bytes = pair.iter().copied().filter(|&byte| byte > b' ' && byte != 0x7f).skip_while(|&byte| byte == b'=');
     name.bytes().all(|expected| bytes.next().is_some_and(|byte| byte.eq_ignore_ascii_case(&expected)))
         && matches!(bytes.next(), None | Some(b'=' | b'-'))
 }
 
 fn pieces(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(|&byte| byte == b';')
+    let mut rest = Some(line);
+    std::iter::from_fn(move || {
+        let line = rest?;
+        let (piece, after) = memchr(b';', line).and_then(|at| line.split_at_checked(at)).unwrap_or((line, &[]));
+        // What comes after begins with the semicolon.
+        rest = after.get(1..);
+        Some(piece)
+    })
 }
 
 /// More than we ever set at a time; a browser that sends more was made to.

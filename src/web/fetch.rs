@@ -1,9 +1,9 @@
 //! What kind of request a browser says it is making: Fetch metadata, and what older browsers let one guess.
 
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN};
-use http::{HeaderName as Name, Method};
+use http::Method;
+use http::header::{HeaderMap, HeaderValue};
 
-use super::accept::prefers_html;
+use super::accept::Accept;
 
 /// Where a request comes from, as `Sec-Fetch-Site` has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +31,20 @@ pub enum Source {
     Opaque,
 }
 
+/// Whether a page is being opened.
+#[derive(Clone, Debug)]
+enum Navigation {
+    Yes,
+    No,
+    /// Older browsers do not say it; that they want HTML does.
+    IfHtml(Accept),
+}
+
 /// A request as its browser describes it.
 #[derive(Clone, Debug)]
 pub struct Fetch {
     site: Option<Site>,
-    navigation: bool,
+    navigation: Navigation,
     top_level: bool,
     embedded: bool,
     plain: bool,
@@ -45,25 +54,36 @@ pub struct Fetch {
 }
 
 impl Fetch {
-    /// Reads the fields of a request, before any is removed.
+    /// Reads the fields of a request, before any is removed. Once through all of them: most that could be there are not.
     #[must_use]
     pub fn read(headers: &HeaderMap, upgrade: bool) -> Self {
-        let custom = headers.contains_key(X_REQUESTED_WITH) || headers.contains_key(X_VESTIBULE_CSRF);
-        let dest = text(headers, &SEC_FETCH_DEST);
-        let navigation = match text(headers, &SEC_FETCH_MODE) {
-            _ if upgrade => false,
-            Some(mode) => mode == "navigate",
-            // No Fetch metadata: only a browser that opens a page asks for HTML by name.
-            None => dest.is_none() && !custom && !is_grpc(headers) && prefers_html(headers),
-        };
-        let site = text(headers, &SEC_FETCH_SITE);
+        let (mut site, mut mode, mut dest) = (Only::default(), Only::default(), Only::default());
+        let (mut custom, mut prefetch, mut content, mut source) = (false, false, None, Source::Absent);
+        for (name, value) in headers {
+            match name.as_str() {
+                "sec-fetch-site" => site.add(value),
+                "sec-fetch-mode" => mode.add(value),
+                "sec-fetch-dest" => dest.add(value),
+                "x-requested-with" | "x-vestibule-csrf" => custom = true,
+                "sec-purpose" => prefetch |= says(value, "prefetch") || says(value, "prerender"),
+                "purpose" | "x-moz" => prefetch |= says(value, "prefetch"),
+                "x-purpose" => prefetch |= says(value, "preview"),
+                "content-type" => content = content.or(Some(value)),
+                "origin" => source = source.and(value),
+                _ => {}
+            }
+        }
+        let grpc = content.is_some_and(is_grpc_type);
+        let (site, mode, dest) = (site.0, mode.0, dest.0);
+        let bare = !upgrade && !custom && !grpc && dest.is_none() && mode.is_none();
         Self {
-            plain: !upgrade
-                && !custom
-                && dest.is_none()
-                && site.is_none()
-                && !headers.contains_key(&SEC_FETCH_MODE)
-                && !is_grpc(headers),
+            navigation: match mode {
+                // No Fetch metadata: only a browser that opens a page asks for HTML by name.
+                None if bare => Navigation::IfHtml(Accept::of(headers)),
+                Some("navigate") if !upgrade => Navigation::Yes,
+                _ => Navigation::No,
+            },
+            plain: bare && site.is_none(),
             site: site.map(|site| match site {
                 "same-origin" => Site::SameOrigin,
                 "same-site" => Site::SameSite,
@@ -71,12 +91,11 @@ impl Fetch {
                 "none" => Site::None,
                 _ => Site::Unknown,
             }),
-            navigation,
             top_level: matches!(dest, None | Some("document")),
             embedded: matches!(dest, Some("object" | "embed")),
-            prefetch: is_prefetch(headers),
+            prefetch,
             custom,
-            source: source(headers),
+            source,
         }
     }
 
@@ -95,7 +114,7 @@ impl Fetch {
     /// Whether a person is opening a page in a tab or window of its own, not in a frame.
     #[must_use]
     pub fn is_navigation(&self) -> bool {
-        self.navigation && self.top_level
+        self.navigates() && self.top_level
     }
 
     /// Whether a person is opening a page from one of our own pages: not led there from anywhere else.
@@ -114,7 +133,15 @@ impl Fetch {
     /// Whether a document is being loaded, in a frame too, but not by `<object>` or `<embed>`.
     #[must_use]
     pub fn is_document(&self) -> bool {
-        self.navigation && !self.embedded
+        self.navigates() && !self.embedded
+    }
+
+    fn navigates(&self) -> bool {
+        match &self.navigation {
+            Navigation::Yes => true,
+            Navigation::No => false,
+            Navigation::IfHtml(accept) => accept.prefers_html(),
+        }
     }
 
     /// Whether the browser is loading ahead of a person who may never come.
@@ -137,57 +164,39 @@ impl Fetch {
     }
 }
 
-/// Whether the content is gRPC, whose clients cannot follow a redirect.
-pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_some_and(|value| {
-        value.as_bytes().get(..16).is_some_and(|start| start.eq_ignore_ascii_case(b"application/grpc"))
-    })
-}
-
-fn is_prefetch(headers: &HeaderMap) -> bool {
-    let says = |name: &HeaderName, word: &str| {
-        headers.get_all(name).iter().any(|value| {
-            value.to_str().is_ok_and(|value| value.split([';', ',']).any(|part| part.trim().eq_ignore_ascii_case(word)))
-        })
-    };
-    says(&SEC_PURPOSE, "prefetch")
-        || says(&SEC_PURPOSE, "prerender")
-        || says(&PURPOSE, "prefetch")
-        || says(&X_PURPOSE, "preview")
-        || says(&X_MOZ, "prefetch")
-}
-
-fn source(headers: &HeaderMap) -> Source {
-    let mut fields = headers.get_all(ORIGIN).iter();
-    match (fields.next(), fields.next()) {
-        (None, _) => Source::Absent,
-        (Some(one), None) if one != "null" && one.to_str().is_ok() => Source::Origin(one.clone()),
-        _ => Source::Opaque,
-    }
-}
-
 /// The one value of a field; several, or no text, is a value that means nothing.
-fn text<'a>(headers: &'a HeaderMap, name: &Name) -> Option<&'a str> {
-    let mut fields = headers.get_all(name).iter();
-    let field = fields.next()?;
-    if fields.next().is_some() {
-        return Some("");
+#[derive(Default)]
+struct Only<'a>(Option<&'a str>);
+
+impl<'a> Only<'a> {
+    fn add(&mut self, value: &'a HeaderValue) {
+        self.0 = Some(if self.0.is_some() { "" } else { value.to_str().unwrap_or_default() });
     }
-    Some(field.to_str().unwrap_or_default())
 }
 
-static SEC_FETCH_SITE: Name = Name::from_static("sec-fetch-site");
-static SEC_FETCH_MODE: Name = Name::from_static("sec-fetch-mode");
-static SEC_FETCH_DEST: Name = Name::from_static("sec-fetch-dest");
-static SEC_PURPOSE: Name = Name::from_static("sec-purpose");
-static PURPOSE: Name = Name::from_static("purpose");
-static X_PURPOSE: Name = Name::from_static("x-purpose");
-static X_MOZ: Name = Name::from_static("x-moz");
-const X_REQUESTED_WITH: &str = "x-requested-with";
-const X_VESTIBULE_CSRF: &str = "x-vestibule-csrf";
+impl Source {
+    fn and(self, value: &HeaderValue) -> Self {
+        if self == Self::Absent && value != "null" && value.to_str().is_ok() {
+            Self::Origin(value.clone())
+        } else {
+            Self::Opaque
+        }
+    }
+}
+
+/// Whether the content is gRPC, whose clients cannot follow a redirect.
+fn is_grpc_type(value: &HeaderValue) -> bool {
+    value.as_bytes().get(..16).is_some_and(|start| start.eq_ignore_ascii_case(b"application/grpc"))
+}
+
+fn says(value: &HeaderValue, word: &str) -> bool {
+    value.to_str().is_ok_and(|value| value.split([';', ',']).any(|part| part.trim().eq_ignore_ascii_case(word)))
+}
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use http::HeaderName as Name;
+
     use super::*;
 
     pub(crate) fn fetch(fields: &[(&str, &str)]) -> Fetch {

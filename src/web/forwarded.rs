@@ -2,7 +2,7 @@
 //!
 //! Read from right to left, because only what a trusted peer appended is worth anything; nothing here decides who is trusted.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -47,12 +47,41 @@ pub(crate) fn read(headers: &HeaderMap, peer: IpAddr, trusts: impl Fn(IpAddr) ->
 #[must_use]
 pub fn forwarded_for(hops: &[IpAddr], peer: IpAddr) -> HeaderValue {
     use std::fmt::Write as _;
+    if let (IpAddr::V4(peer), true) = (peer, hops.is_empty()) {
+        return dotted(peer);
+    }
     let mut text = String::with_capacity(16 * (hops.len() + 1));
     for hop in hops {
         let _ = write!(text, "{hop}, ");
     }
     let _ = write!(text, "{peer}");
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown"))
+}
+
+/// What nearly every request needs, without the machinery of formatting.
+fn dotted(address: Ipv4Addr) -> HeaderValue {
+    let mut text = [0; 15];
+    let mut length = 0;
+    let mut put = |byte| {
+        if let Some(place) = text.get_mut(length) {
+            *place = byte;
+            length += 1;
+        }
+    };
+    for (n, octet) in address.octets().into_iter().enumerate() {
+        if n > 0 {
+            put(b'.');
+        }
+        if octet >= 100 {
+            put(b'0' + octet / 100);
+        }
+        if octet >= 10 {
+            put(b'0' + octet / 10 % 10);
+        }
+        put(b'0' + octet % 10);
+    }
+    let text = text.get(..length).unwrap_or_default();
+    HeaderValue::from_bytes(text).unwrap_or(HeaderValue::from_static("unknown"))
 }
 
 /// Takes one entry; whether to read on. An entry that is no address ends the reading.

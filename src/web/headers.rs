@@ -1,9 +1,6 @@
 //! Which fields may travel: hop-by-hop ones end here (RFC 9110 section 7.6.1), and only the gateway speaks under its names.
 
-use http::header::{
-    CONNECTION, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE,
-    TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, TE};
 use http::{Response, StatusCode};
 
 pub use super::caching::{add_hsts, add_vary, forbid_storing, make_private};
@@ -36,10 +33,14 @@ pub fn strip_request(headers: &mut HeaderMap, owned: &Owned) -> HopByHop {
     said
 }
 
-/// Removes from a response what is hop-by-hop, and every `Set-Cookie` that means one of our cookies; the others keep their
-/// order.
+/// Removes from a response what is hop-by-hop, and every `Set-Cookie` that means one of our cookies.
 pub fn strip_response(headers: &mut HeaderMap, cookies: &CookieSettings) {
     remove_hop_by_hop(headers);
+    strip_our_cookies(headers, cookies);
+}
+
+/// Removes every `Set-Cookie` that means one of our cookies; the others keep their order.
+pub fn strip_our_cookies(headers: &mut HeaderMap, cookies: &CookieSettings) {
     if headers.get_all(SET_COOKIE).iter().any(|line| is_ours_set_cookie(line, cookies)) {
         let lines: Vec<HeaderValue> =
             headers.get_all(SET_COOKIE).iter().filter(|line| !is_ours_set_cookie(line, cookies)).cloned().collect();
@@ -102,14 +103,11 @@ pub fn header_value(text: &str) -> Option<HeaderValue> {
 /// Whether a field is for the next hop alone, whatever `Connection` says.
 #[must_use]
 pub fn is_hop_by_hop(name: &HeaderName) -> bool {
-    *name == CONNECTION
-        || *name == TE
-        || *name == TRANSFER_ENCODING
-        || *name == UPGRADE
-        || *name == PROXY_AUTHENTICATE
-        || *name == PROXY_AUTHORIZATION
-        || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "http2-settings")
-        || name.as_str().starts_with("proxy-auth")
+    let name = name.as_str();
+    matches!(
+        name,
+        "connection" | "te" | "transfer-encoding" | "upgrade" | "keep-alive" | "proxy-connection" | "http2-settings"
+    ) || name.starts_with("proxy-auth")
 }
 
 /// What the hop-by-hop fields say, before they go.
@@ -134,6 +132,12 @@ pub(crate) fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iter
 
 /// What `Connection` names, as far as it is obeyed. Nothing is allocated for `close` and `keep-alive`.
 pub(crate) fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    let names_none = |value: &HeaderValue| {
+        value.as_bytes().eq_ignore_ascii_case(b"keep-alive") || value.as_bytes().eq_ignore_ascii_case(b"close")
+    };
+    if headers.get_all(CONNECTION).iter().all(names_none) {
+        return Vec::new();
+    }
     tokens(headers, &CONNECTION)
         .filter(|token| !token.eq_ignore_ascii_case("close") && !token.eq_ignore_ascii_case("keep-alive"))
         .filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok())
@@ -141,10 +145,13 @@ pub(crate) fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
         .collect()
 }
 
-/// Removes every field whose name is `unwanted`; allocates only when there is one.
+/// Removes every field whose name is `unwanted`; allocates only when there are several.
 pub(crate) fn remove(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
-    let doomed: Vec<HeaderName> = headers.keys().filter(|name| unwanted(name)).cloned().collect();
-    for name in doomed {
+    let mut doomed = headers.keys().filter(|name| unwanted(name)).cloned();
+    let Some(first) = doomed.next() else { return };
+    let others: Vec<HeaderName> = doomed.collect();
+    headers.remove(first);
+    for name in others {
         headers.remove(name);
     }
 }

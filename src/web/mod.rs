@@ -25,7 +25,7 @@ pub mod return_to;
 pub mod set_cookie;
 pub mod settings;
 
-pub use accept::Format;
+pub use accept::{Accept, Format};
 pub use answer::{json, redirect_303, status_of};
 pub use body::{Body, BoxError};
 pub use client::{AuthorizationHeader, ClientRequest, Connection, Upgrade};

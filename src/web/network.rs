@@ -15,6 +15,8 @@ use super::settings::{CookieSettings, NetworkSettings, PublicOrigin};
 #[derive(Clone, Debug)]
 pub struct Network {
     public: Vec<Arc<PublicOrigin>>,
+    /// What each of them is called in a `Host` field.
+    authorities: Vec<HeaderValue>,
     trusted: Vec<IpNet>,
     endpoints: String,
     owned: Owned,
@@ -29,6 +31,7 @@ impl Network {
         Self {
             owned: Owned::new(network.identity_headers.iter().map(String::as_str)),
             hsts: network.hsts.and_then(|value| HeaderValue::try_from(value).ok()),
+            authorities: network.public.iter().map(|origin| authority_value(origin)).collect(),
             public: network.public,
             trusted: network.trusted_proxies,
             endpoints: network.endpoints,
@@ -58,6 +61,13 @@ impl Network {
     #[must_use]
     pub fn origin_at(&self, authority: &Authority<'_>) -> Option<&Arc<PublicOrigin>> {
         self.public.iter().find(|origin| origin.is_at(authority))
+    }
+
+    /// The authority of a public origin as a field value.
+    #[must_use]
+    pub fn authority_of(&self, origin: &Arc<PublicOrigin>) -> HeaderValue {
+        let known = self.public.iter().position(|one| Arc::ptr_eq(one, origin));
+        known.and_then(|at| self.authorities.get(at)).cloned().unwrap_or_else(|| authority_value(origin))
     }
 
     /// Prefix of our endpoints, such as `/oauth2`.
@@ -97,6 +107,10 @@ impl Network {
     pub(crate) fn is_https(&self, connection: &Connection) -> bool {
         connection.tls || self.trusts(peer_address(connection)) && self.public.iter().all(|origin| origin.https)
     }
+}
+
+fn authority_value(origin: &PublicOrigin) -> HeaderValue {
+    HeaderValue::try_from(origin.authority()).unwrap_or(HeaderValue::from_static("invalid"))
 }
 
 /// Who is at the other end. A Unix socket's peer has no address: it is this machine, and counts as 127.0.0.1.

@@ -18,7 +18,7 @@ impl RequestId {
     pub fn new(random: &dyn Random) -> Self {
         let mut text = [b'0'; 22];
         // 16 bytes are 22 characters: the slice always fits.
-        let _ = URL_SAFE_NO_PAD.encode_slice(random.bytes::<16>(), &mut text);
+        let _ = URL_SAFE_NO_PAD.encode_slice(random.name(), &mut text);
         Self(text)
     }
 

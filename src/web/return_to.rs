@@ -8,7 +8,7 @@ use url::Url;
 use super::authority::Authority;
 use super::client::ClientRequest;
 use super::network::Network;
-use super::path::CanonicalPath;
+use super::path::{CanonicalPath, without_parameters};
 use super::settings::PublicOrigin;
 
 /// A path with query and fragment on the current origin, or a URL of another public origin.
@@ -143,14 +143,12 @@ fn encode_forgotten(raw: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Whether it is an endpoint of ours that starts or ends something.
+/// Whether it is an endpoint of ours that starts or ends something, also for whoever drops parameters.
 fn leads_back(path: &CanonicalPath, endpoints: &str) -> bool {
-    path.is_below(endpoints)
-        && path
-            .as_str()
-            .get(endpoints.len()..)
-            .and_then(|rest| rest.strip_prefix('/')?.split(['/', ';']).next())
-            .is_some_and(|name| STARTING_OR_ENDING.contains(&name))
+    without_parameters(path.as_str())
+        .strip_prefix(endpoints)
+        .and_then(|rest| rest.strip_prefix('/')?.split('/').next())
+        .is_some_and(|name| STARTING_OR_ENDING.contains(&name))
 }
 
 const STARTING_OR_ENDING: &[&str] = &["callback", "login", "logout", "sign_in", "sign_out", "start"];

@@ -112,6 +112,7 @@ impl Delivery {
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<StatusCode, hyper_util::client::legacy::Error> {
         let answer = self.http.request(request).await?;
         let status = answer.status();
+        #[allow(clippy::disallowed_methods, reason = "it is limited")]
         let _ = Limited::new(answer.into_body(), BODY_BYTES).collect().await;
         Ok(status)
     }

@@ -22,6 +22,10 @@ pub(super) struct Message {
 
 impl Message {
     pub(super) fn new(happening: &Happening, now: Timestamp, random: &dyn Random) -> Self {
+        let (kind, reason) = match happening.what {
+            What::Started => ("session.started", None),
+            What::Ended(why) => ("session.ended", Some(why.as_str())),
+        };
         let mut data = json!({
             "sid": happening.sid,
             "provider": happening.provider,
@@ -30,13 +34,9 @@ impl Message {
             "created": happening.created.rfc3339(),
             "expires": happening.expires.rfc3339(),
         });
-        let kind = match happening.what {
-            What::Started => "session.started",
-            What::Ended(why) => {
-                data["reason"] = why.as_str().into();
-                "session.ended"
-            }
-        };
+        if let (Some(data), Some(reason)) = (data.as_object_mut(), reason) {
+            data.insert("reason".to_owned(), reason.into());
+        }
         let body = json!({ "type": kind, "timestamp": happening.at.rfc3339(), "data": data });
         Self { id: format!("msg_{}", random.token::<16>()), since: now, body: body.to_string().into() }
     }

@@ -187,12 +187,12 @@ impl Webhook {
 }
 
 impl Witness for Webhooks {
-    fn saw(&self, happening: Happening) {
+    fn saw(&self, happening: &Happening) {
         let mut wanting = self.all.iter().filter(|webhook| webhook.wants(happening.what)).peekable();
         if wanting.peek().is_none() {
             return;
         }
-        let message = Message::new(&happening, self.clock.now(), &*self.random);
+        let message = Message::new(happening, self.clock.now(), &*self.random);
         wanting.for_each(|webhook| webhook.enqueue(message.clone()));
     }
 }

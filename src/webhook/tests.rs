@@ -88,7 +88,7 @@ fn field<'a>(request: &'a str, name: &str) -> &'a str {
 async fn a_receiver_can_check_whom_an_event_comes_from() {
     let (url, mut read) = receiver(&[200]).await;
     let webhooks = webhooks(settings(url));
-    webhooks.saw(happening(What::Ended(Ended::Provider)));
+    webhooks.saw(&happening(What::Ended(Ended::Provider)));
     let request = read.recv().await.unwrap();
     webhooks.finish(Duration::from_secs(5)).await;
     assert!(request.starts_with("POST /hook HTTP/1.1\r\n"), "{request}");
@@ -118,7 +118,7 @@ async fn a_receiver_can_check_whom_an_event_comes_from() {
 async fn what_is_not_taken_is_tried_again_under_the_same_id() {
     let (url, mut read) = receiver(&[500, 301, 204]).await;
     let webhooks = webhooks(settings(url));
-    webhooks.saw(happening(What::Started));
+    webhooks.saw(&happening(What::Started));
     let mut ids = Vec::new();
     for _ in 0..3 {
         ids.push(field(&read.recv().await.unwrap(), "webhook-id").to_owned());
@@ -133,7 +133,7 @@ async fn what_is_not_taken_is_tried_again_under_the_same_id() {
 async fn it_is_given_up_in_the_end() {
     let (url, mut read) = receiver(&[503]).await;
     let webhooks = webhooks(WebhookSettings { give_up: Duration::from_millis(400), ..settings(url) });
-    webhooks.saw(happening(What::Started));
+    webhooks.saw(&happening(What::Started));
     webhooks.finish(Duration::from_secs(600)).await;
     assert!(read.recv().await.is_some());
     let counted = webhooks.metrics().remove(0);
@@ -144,7 +144,7 @@ async fn it_is_given_up_in_the_end() {
 async fn a_receiver_that_wants_no_more_is_not_asked_again() {
     let (url, mut read) = receiver(&[410]).await;
     let webhooks = webhooks(settings(url));
-    webhooks.saw(happening(What::Started));
+    webhooks.saw(&happening(What::Started));
     webhooks.finish(Duration::from_secs(600)).await;
     assert!(read.recv().await.is_some() && read.try_recv().is_err());
     assert_eq!(webhooks.metrics()[0].dropped, 1);
@@ -157,7 +157,7 @@ async fn a_full_queue_keeps_nobody_waiting() {
     let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
     let webhooks = webhooks(settings(url));
     for _ in 0..100 {
-        webhooks.saw(happening(What::Started));
+        webhooks.saw(&happening(What::Started));
     }
     let counted = webhooks.metrics().remove(0);
     assert_eq!((counted.waiting, counted.dropped), (4, 96));
@@ -167,8 +167,8 @@ async fn a_full_queue_keeps_nobody_waiting() {
 async fn it_hears_of_what_it_asked_for() {
     let (url, mut read) = receiver(&[200]).await;
     let webhooks = webhooks(WebhookSettings { started: false, ..settings(url) });
-    webhooks.saw(happening(What::Started));
-    webhooks.saw(happening(What::Ended(Ended::Logout)));
+    webhooks.saw(&happening(What::Started));
+    webhooks.saw(&happening(What::Ended(Ended::Logout)));
     webhooks.finish(Duration::from_secs(5)).await;
     assert!(read.recv().await.unwrap().contains("session.ended"));
     assert!(read.try_recv().is_err());

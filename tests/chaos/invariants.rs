@@ -22,7 +22,7 @@ const CALM: Duration = Duration::from_secs(3);
 /// "No byte reaches an upstream without a permit."
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn i1_no_byte_reaches_an_upstream_without_a_permit() {
-    for played in played(101, [Climate::Calm, Climate::All]).await {
+    for played in played(101, &[Climate::Calm, Climate::All]).await {
         let mut wrong = Vec::new();
         for seen in played.seen() {
             match played.visit_of(&seen) {
@@ -39,10 +39,10 @@ async fn i1_no_byte_reaches_an_upstream_without_a_permit() {
     }
 }
 
-/// "After a revocation is acknowledged no replica forwards for that session later than `staleness`."
+/// SESS-05: "After a revocation is acknowledged no replica forwards for that session later than `staleness`."
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn i2_after_a_revocation_is_acknowledged_no_replica_forwards_later_than_staleness() {
-    for played in played(102, [Climate::Calm, Climate::All]).await {
+    for played in played(102, &[Climate::Calm, Climate::All, Climate::Partitions]).await {
         let forwarded: BTreeSet<String> = played.seen().iter().map(name_of).collect();
         let (mut wrong, mut late) = (Vec::new(), 0);
         for visit in &played.history.visits {
@@ -72,10 +72,10 @@ async fn i2_after_a_revocation_is_acknowledged_no_replica_forwards_later_than_st
     }
 }
 
-/// "A refresh token is presented by one flight at a time; a rotated token is never lost while the store lives."
+/// REF-01, REF-02: "A refresh token is presented by one flight at a time; a rotated token is never lost while the store lives."
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn i3_a_refresh_token_is_presented_once_and_a_rotated_one_is_never_lost() {
-    for played in played(103, [Climate::Calm, Climate::Stores]).await {
+    for played in played(103, &[Climate::Calm, Climate::Stores]).await {
         let mut wrong = Vec::new();
         let mut shown: BTreeMap<String, usize> = BTreeMap::new();
         for request in played.world.op.requests(Endpoint::Token) {
@@ -107,10 +107,10 @@ async fn i3_a_refresh_token_is_presented_once_and_a_rotated_one_is_never_lost() 
     }
 }
 
-/// "A dead store never signs anyone out and never lets anyone in."
+/// SESS-13: "A dead store never signs anyone out and never lets anyone in."
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn i4_a_dead_store_never_signs_anyone_out_and_never_lets_anyone_in() {
-    for played in played(104, [Climate::Calm, Climate::Outages]).await {
+    for played in played(104, &[Climate::Calm, Climate::Outages]).await {
         let (mut wrong, mut away) = (Vec::new(), 0);
         for visit in &played.history.visits {
             let lives = visit.session.is_some_and(|session| played.history.lives_for_certain(session));
@@ -133,10 +133,10 @@ async fn i4_a_dead_store_never_signs_anyone_out_and_never_lets_anyone_in() {
     }
 }
 
-/// "An identity header sent by a client never reaches an upstream, in any spelling."
+/// ID-01, ID-02: "An identity header sent by a client never reaches an upstream, in any spelling."
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn i5_an_identity_header_sent_by_a_client_never_reaches_an_upstream() {
-    for played in played(105, [Climate::Calm, Climate::All]).await {
+    for played in played(105, &[Climate::Calm, Climate::All]).await {
         let mut wrong = Vec::new();
         for seen in played.seen() {
             if seen.raw_head.contains(FORGED) {
@@ -157,10 +157,10 @@ async fn i5_an_identity_header_sent_by_a_client_never_reaches_an_upstream() {
     }
 }
 
-/// "No secret appears in any log, metric, trace, page or admin answer (planted canaries, trace level)."
+/// OPS-01: "No secret appears in any log, metric, trace, page or admin answer (planted canaries, trace level)."
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn i6_no_secret_appears_in_any_log_metric_trace_page_or_admin_answer() {
-    for played in played(106, [Climate::Calm, Climate::All]).await {
+    for played in played(106, &[Climate::Calm, Climate::All]).await {
         let (world, mut wrong) = (&played.world, Vec::new());
         let mut secrets = world.op.issued_secrets();
         secrets.extend(world.replicas.all().iter().flat_map(|gateway| gateway.secrets()));
@@ -192,10 +192,10 @@ async fn i6_no_secret_appears_in_any_log_metric_trace_page_or_admin_answer() {
     }
 }
 
-/// "A login attempt, handoff or logout token is accepted at most once, across replicas."
+/// LOGIN-05, LOGOUT-11: "A login attempt, handoff or logout token is accepted at most once, across replicas."
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn i7_a_login_attempt_or_logout_token_is_accepted_at_most_once() {
-    for played in played(107, [Climate::Calm, Climate::Stores]).await {
+    for played in played(107, &[Climate::Calm, Climate::Stores]).await {
         let mut wrong = Vec::new();
         for attempt in &played.history.returns {
             if attempt.opened > 1 {
@@ -236,10 +236,10 @@ struct Played {
 }
 
 /// Lives the same seed in each of these climates, one after the other.
-async fn played(own: u64, climates: [Climate; 2]) -> Vec<Played> {
+async fn played(own: u64, climates: &[Climate]) -> Vec<Played> {
     let (seed, mut all) = (seed(own), Vec::new());
-    for climate in climates {
-        let world = World::start().await;
+    for &climate in climates {
+        let world = World::start(climate).await;
         let weather = spells(seed, climate);
         let until = Instant::now() + length(&weather).max(CALM);
         let people = (0..PEOPLE).map(|number| Person::new(seed, number).live(&world, until));

@@ -38,7 +38,7 @@ impl Person {
             sessions: Vec::new(),
             spent: Vec::new(),
             acts: 0,
-            quiet: number % 3 == 0,
+            quiet: number.is_multiple_of(3),
         }
     }
 
@@ -65,7 +65,7 @@ impl Person {
             (82..88, Some(session)) => {
                 let line = world.history().sessions[session].line.clone();
                 let ask = world.with_cookie(Method::POST, "/oauth2/logout", &line);
-                world.end(Whom::Session(session), vec![(replica, ask)]).await;
+                world.end(Whom::Session(session), replica, ask).await;
             }
             (88..94, Some(session)) => self.signed_out_by_the_provider(world, session).await,
             (94..97, Some(_)) => self.revoked(world, replica).await,
@@ -150,16 +150,28 @@ impl Person {
         }
     }
 
-    /// A logout token, which the network delivers at both replicas at once.
+    /// A logout token, which the network delivers at both replicas at once. Who is told that it has done its work may sign in
+    /// again while the other delivery is still on its way.
     async fn signed_out_by_the_provider(&mut self, world: &World, session: usize) {
         let sid = world.history().sessions[session].provider_sid.clone();
-        let (whom, token) = if self.dice.below(2) == 0 {
+        let (whom, token) = if self.dice.below(3) == 0 {
             (Whom::ProviderSid(sid.clone()), world.op.logout_token(None, Some(&sid)))
         } else {
             (Whom::User(self.name.clone()), world.op.logout_token(Some(&self.name), None))
         };
-        let deliveries = vec![(0, logout(world, &token)), (1, logout(world, &token))];
-        if world.end(whom, deliveries).await {
+        let (number, replica) = (world.end_begins(whom), self.dice.below(2));
+        let second = world.ask(1 - replica, logout(world, &token));
+        let first = async {
+            let page = world.ask(replica, logout(world, &token)).await;
+            if page.is_some_and(|page| world.end_answered(number, page.status)) {
+                self.sign_in(world).await;
+            }
+        };
+        let ((), second) = tokio::join!(first, second);
+        if let Some(page) = second {
+            world.end_answered(number, page.status);
+        }
+        if world.end_is_over(number) {
             self.spent.push(token);
         }
     }

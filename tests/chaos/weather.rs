@@ -20,6 +20,8 @@ pub(crate) enum Climate {
     Stores,
     /// The store is away for longer than any near cache may be trusted.
     Outages,
+    /// The same for one replica at a time, while the other goes on.
+    Partitions,
 }
 
 /// The ways out of the gateways.
@@ -84,11 +86,13 @@ pub(crate) fn length(spells: &[Spell]) -> Duration {
 /// The weather of a seed.
 pub(crate) fn spells(seed: u64, climate: Climate) -> Vec<Spell> {
     let mut dice = Dice::new(seed ^ 0x77ea);
-    let many = if climate == Climate::Outages { 2 } else { 12 };
+    let long = matches!(climate, Climate::Outages | Climate::Partitions);
+    let many = if long { 2 } else { 12 };
     let mut spells = Vec::new();
     while climate != Climate::Calm && spells.len() < many {
         let to = match (climate, dice.below(8)) {
             (Climate::Outages, _) => To::BothStores,
+            (Climate::Partitions, _) => To::Store(spells.len()),
             (_, 0 | 1) => To::Store(0),
             (_, 2 | 3) => To::Store(1),
             (_, 4) => To::BothStores,
@@ -99,14 +103,14 @@ pub(crate) fn spells(seed: u64, climate: Climate) -> Vec<Spell> {
         let slow = [Mode::Delay(late), Mode::Stall, Mode::Jitter { seed: dice.next(), most: late }];
         let lossy = [Mode::Cut, Mode::Blackhole, Mode::SwallowAnswers];
         let mode = match (climate, to, dice.below(3)) {
-            (Climate::Outages, ..) => lossy[spells.len() % 2],
+            _ if long => lossy[spells.len()],
             (Climate::Stores, To::Provider | To::Upstream, any) | (_, _, any @ 0) => {
                 slow[(any + late.as_millis() as usize) % 3]
             }
             (_, To::Provider | To::Upstream, 1) => Mode::Twice,
             _ => lossy[dice.below(3)],
         };
-        let lasts = if climate == Climate::Outages { dice.millis(3200, 3600) } else { dice.millis(80, 700) };
+        let lasts = if long { dice.millis(3200, 3600) } else { dice.millis(80, 700) };
         // The gateways' patience with a provider and an application is longer than a test: there the loss is told.
         let told = matches!(to, To::Provider | To::Upstream) || dice.below(3) > 0;
         spells.push(Spell { calm: dice.millis(50, 400), to, mode, lasts, told });

@@ -10,8 +10,10 @@ use url::Url;
 
 use crate::history::{End, History, Session, Whom};
 use crate::support::codec::random_name;
-use crate::support::{Ask, BadOp, Browser, ConfigBuilder, Echo, FaultProxy, Page, Redis, Replicas, Site, eventually};
-use crate::weather::Ways;
+use crate::support::{
+    Ask, BadOp, Browser, ConfigBuilder, Echo, Endpoint, FaultProxy, Page, Redis, Replicas, Site, eventually,
+};
+use crate::weather::{Climate, Ways};
 
 /// The longest that anything takes to be good again once the weather is: connections that were half-open are found out.
 const RECOVERY: Duration = Duration::from_secs(15);
@@ -28,7 +30,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) async fn start() -> Arc<Self> {
+    pub(crate) async fn start(climate: Climate) -> Arc<Self> {
         let (op, echo, redis) = (BadOp::start().await, Echo::start().await, Redis::start().await);
         let ways = Ways {
             stores: [FaultProxy::start(redis.address()).await, FaultProxy::start(redis.address()).await],
@@ -38,6 +40,10 @@ impl World {
         // Browsers find the provider itself; the gateways ask by the way that breaks.
         let asked_at = format!("http://{}", ways.provider.address);
         op.script(|script| {
+            // Long enough for the store to go away between a grant and its write.
+            if climate == Climate::Stores {
+                script.delay(Endpoint::Token, Duration::from_millis(80));
+            }
             script.discovery(move |document| {
                 for (member, path) in
                     [("token_endpoint", "token"), ("jwks_uri", "jwks"), ("revocation_endpoint", "revoke")]
@@ -119,16 +125,13 @@ impl World {
         history.sessions.len() - 1
     }
 
-    /// Has sessions ended, by asking these at once. Answers whether one of them acknowledged it.
-    pub(crate) async fn end(&self, whom: Whom, asks: Vec<(usize, Ask)>) -> bool {
+    /// Has sessions ended by that request.
+    pub(crate) async fn end(&self, whom: Whom, replica: usize, ask: Ask) {
         let number = self.end_begins(whom);
-        let asked = asks.into_iter().map(|(replica, ask)| async move {
-            if let Some(page) = self.ask(replica, ask).await {
-                self.end_answered(number, page.status);
-            }
-        });
-        futures_util::future::join_all(asked).await;
-        self.end_is_over(number)
+        if let Some(page) = self.ask(replica, ask).await {
+            self.end_answered(number, page.status);
+        }
+        self.end_is_over(number);
     }
 
     /// Somebody is about to ask for an end.
@@ -138,11 +141,12 @@ impl World {
         history.ends.len() - 1
     }
 
-    /// One of those who were asked answered.
-    pub(crate) fn end_answered(&self, number: usize, status: u16) {
+    /// One of those who were asked answered. Answers whether that acknowledges it.
+    pub(crate) fn end_answered(&self, number: usize, status: u16) -> bool {
         if status == 200 {
             self.history().ends[number].acknowledged.get_or_insert_with(Instant::now);
         }
+        status == 200
     }
 
     /// All of them did, or will not. Answers whether one acknowledged it.

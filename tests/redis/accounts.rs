@@ -85,6 +85,13 @@ async fn plaintext_beyond_loopback_has_to_be_meant() {
         ("redis://[::1]:6379/0", "", true),
         ("redis://localhost:6379/0", "", true),
         ("rediss://redis.example:6379/0", "", true),
+        ("redis-sentinel://127.0.0.1:26379/0?sentinelServiceName=main", "", true),
+        ("redis-sentinel://redis.example:26379/0?sentinelServiceName=main", "", false),
+        ("redis-sentinel://127.0.0.1:26379/0?sentinelServiceName=main&node=redis.example:26379", "", false),
+        ("rediss-sentinel://redis.example:26379/0?sentinelServiceName=main", "", true),
+        ("redis-cluster://127.0.0.1:7000?node=10.1.2.3:7000", "", false),
+        ("redis-cluster://redis.example:7000", "plaintext = true", true),
+        ("rediss-cluster://redis.example:7000?node=10.1.2.3:7000", "", true),
         ("redis+unix:///run/redis.sock", "", true),
     ] {
         let text = format!(

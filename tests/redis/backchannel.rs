@@ -1,7 +1,10 @@
 //! Logouts by the provider, seen from every replica and in the store.
 
-use crate::support::{Page, sign_in};
-use crate::world::{World, cookies};
+use std::time::Duration;
+
+use crate::support::fault_proxy::Mode;
+use crate::support::{BadOp, ConfigBuilder, Echo, Endpoint, FaultProxy, Page, Redis, Replicas, eventually, sign_in};
+use crate::world::{SOON, World, cookies, ready};
 
 async fn send(world: &World, replica: usize, token: &str) -> Page {
     let url = world.url("/oauth2/logout/backchannel");
@@ -76,6 +79,39 @@ async fn refresh_tokens_go_with_the_record() {
     crate::support::gateway::assert_holds_none("the store", &world.redis.dump_all(), &world.op.issued_tokens());
     world.refused_everywhere(&line).await;
     assert_eq!(world.records(), [""; 0], "nothing brings it back");
+    // Nobody had used it at that replica: only the cookie could open the record.
+    assert_eq!(world.op.count(Endpoint::Revocation), 0);
+}
+
+/// LOGOUT-14, REF-10: where a replica still knows the session that it ends without its cookie, its tokens are taken back at the provider: on a
+/// logout by the provider, and on a revocation by an operator.
+#[tokio::test]
+async fn tokens_of_sessions_that_are_near_are_taken_back() {
+    let world = World::start().await;
+    for by_operator in [false, true] {
+        let line = cookies(&world.signed_in().await);
+        let (sid, before) = (world.op.last_sid(), world.op.count(Endpoint::Revocation));
+        eventually("a session that is near", SOON, async || {
+            assert_eq!(world.replay(1, &line).await.status, 200);
+            (world.replicas[1].metrics().await.sum("vestibule_near_cache_sessions", &[]) > 0.0).then_some(())
+        })
+        .await;
+        if by_operator {
+            let all = serde_json::json!({ "all": true });
+            world.replicas[1].admin("POST", "/api/revocations", Some(&all)).await.expect_status(200);
+        } else {
+            send(&world, 1, &world.op.logout_token(Some("alice"), Some(&sid))).await.expect_status(200);
+        }
+        eventually("revocations at the provider", SOON, async || {
+            (world.op.count(Endpoint::Revocation) >= before + 2).then_some(())
+        })
+        .await;
+        world.refused_everywhere(&line).await;
+    }
+    let revoked = world.op.requests(Endpoint::Revocation);
+    let tokens: Vec<String> = revoked.iter().map(|request| request.param("token").unwrap().to_owned()).collect();
+    assert_eq!(tokens.len(), 4, "{revoked:?}");
+    assert!(tokens.iter().all(|token| world.op.issued_tokens().contains(token)), "{revoked:?}");
 }
 
 /// LOGOUT-13: a frame for a session that is not there leaves nothing in the store, nor does a logout token that does not hold.
@@ -83,7 +119,11 @@ async fn refresh_tokens_go_with_the_record() {
 async fn strangers_write_nothing() {
     let world = World::start().await;
     let line = cookies(&world.signed_in().await);
-    let keys = || world.redis.keys().into_iter().collect::<std::collections::BTreeSet<_>>();
+    // The near caches' beats come and go all the time.
+    let keys = || {
+        let keys = world.redis.keys().into_iter().filter(|key| !key.starts_with(b"vestibule:beat:"));
+        keys.collect::<std::collections::BTreeSet<_>>()
+    };
     let before = keys();
     for n in 0..20 {
         let query = crate::support::codec::form(&[("iss", world.op.issuer()), ("sid", &format!("guess-{n}"))]);
@@ -94,4 +134,34 @@ async fn strangers_write_nothing() {
     }
     assert_eq!(keys(), before);
     assert_eq!(world.replay(1, &line).await.status, 200);
+}
+
+/// LOGOUT-11: the network delivers a logout token at both replicas at once, and one of them is slow: who signs in again as soon as the
+/// other has answered stays signed in.
+#[tokio::test]
+async fn a_token_that_comes_twice_spares_who_signed_in_in_between() {
+    let (op, echo, redis) = (BadOp::start().await, Echo::start().await, Redis::start().await);
+    let way = FaultProxy::start(redis.address()).await;
+    let config = ConfigBuilder::usual(&op, &echo);
+    let configs = vec![config.clone().redis(&redis).into(), config.store(&redis.url_at(way.address)).into()];
+    let world = World { op, echo, redis, replicas: Replicas::start_each(configs).await };
+    for gateway in world.replicas.all() {
+        ready(gateway).await;
+    }
+    let old = cookies(&world.signed_in().await);
+    let token = world.op.logout_token(Some("alice"), None);
+    // Whatever the slow one does first.
+    let asked = || world.redis.calls("incr") + world.redis.calls("exists");
+    let before = asked();
+    way.set(Mode::Delay(Duration::from_millis(250)));
+    let quick = async {
+        eventually("the slow delivery's first command", SOON, || async { (asked() > before).then_some(()) }).await;
+        send(&world, 0, &token).await.expect_status(200);
+        cookies(&world.signed_in().await)
+    };
+    let (slow, new) = tokio::join!(send(&world, 1, &token), quick);
+    slow.expect_status(200);
+    way.set(Mode::Pass);
+    world.refused_everywhere(&old).await;
+    assert_eq!((world.replay(0, &new).await.status, world.replay(1, &new).await.status), (200, 200));
 }

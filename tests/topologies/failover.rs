@@ -149,7 +149,7 @@ async fn a_primary_of_a_cluster_stands_still() {
     over_a_cluster(How::Stop).await;
 }
 
-/// The places that the URL names may be gone one day, all of them; a gateway that runs knows the others.
+/// SESS-13: the places that the URL names may be gone one day, all of them; a gateway that runs knows the others.
 #[tokio::test]
 async fn a_cluster_is_found_again_where_it_went() {
     let mut cluster = Cluster::with(in_cluster).await;

@@ -8,7 +8,7 @@ use crate::world::{AS_WATCHED, LONG, SLACK, STALENESS, World, behind_sentinel, w
 
 const ONE: &str = "session.near_cache.replicas = 1";
 
-/// A primary that is cut off from its replica acknowledges no revocation and confirms no beat; when they are together again, both.
+/// SESS-05: a primary that is cut off from its replica acknowledges no revocation and confirms no beat; when they are together again, both.
 #[tokio::test]
 async fn a_primary_without_its_replica_acknowledges_nothing() {
     let mut sentinel = Sentinel::with(behind_sentinel, watched()).await;

@@ -5,7 +5,7 @@ use crate::support::redis::Sentinel;
 use crate::traffic::Traffic;
 use crate::world::{AS_WATCHED, LONG, World, behind_sentinel, watched};
 
-/// One sentinel that stands still is not asked for ever: the next attempt asks the next.
+/// SESS-13: one sentinel that stands still is not asked for ever: the next attempt asks the next.
 #[tokio::test]
 async fn a_sentinel_that_stands_still_holds_nothing_up() {
     for silent in 0..3 {

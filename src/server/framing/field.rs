@@ -50,9 +50,20 @@ pub(super) fn host(value: &[u8]) -> Result<(), Refusal> {
 
 /// RFC 9110 section 5.6.2.
 pub(super) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
+    TOKEN_BYTES.get(usize::from(byte)).copied().unwrap_or_default()
 }
+
+/// Looked up, since every byte of every name is asked about.
+#[allow(clippy::indexing_slicing, reason = "a byte is below 256, and the compiler runs this, not the gateway")]
+static TOKEN_BYTES: [bool; 256] = {
+    let mut known = [false; 256];
+    let mut rest: &[u8] = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    while let [byte, others @ ..] = rest {
+        known[*byte as usize] = true;
+        rest = others;
+    }
+    known
+};
 
 /// RFC 9110 section 5.5: visible bytes, space, tab, and bytes of 0x80 and above.
 pub(super) fn is_value_byte(byte: u8) -> bool {

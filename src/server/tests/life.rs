@@ -66,6 +66,27 @@ async fn draining_finishes_what_is_under_way() {
     timeout(Duration::from_secs(2), &mut served.task).await.unwrap().unwrap();
 }
 
+/// A connection that rests is put down and taken up again: it answers as before, also what comes in pieces, is drained as any
+/// other, and ends after its idle time.
+#[tokio::test]
+async fn a_connection_at_rest_goes_on() {
+    let mut served = Served::new(LimitSettings { idle_time: Duration::from_secs(2), ..LimitSettings::default() });
+    let (mut patient, mut idle) = (served.connect().await, served.connect().await);
+    idle.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    read_until(&mut idle, "\r\n\r\n").await;
+    for _ in 0..3 {
+        patient.write_all(b"GET / HT").await.unwrap();
+        patient.write_all(b"TP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        assert_eq!(statuses(&read_until(&mut patient, "\r\n\r\n").await), [200]);
+        // Longer than it takes a connection to come to rest.
+        tokio::time::sleep(Duration::from_millis(800)).await;
+    }
+    assert_eq!(timeout(Duration::from_secs(1), read_all(&mut idle)).await.unwrap(), "");
+    served.shutdown.drain.cancel();
+    assert_eq!(timeout(Duration::from_secs(1), read_all(&mut patient)).await.unwrap(), "");
+    timeout(Duration::from_secs(2), &mut served.task).await.unwrap().unwrap();
+}
+
 /// OPS-08: HTTP/2 clients are told to go away, and their open streams are answered.
 #[tokio::test]
 async fn draining_http2_answers_open_streams() {

@@ -127,6 +127,7 @@ macro_rules! store_contract {
             the_number_is_never_overwritten_by_a_smaller_one
             a_login_that_took_too_long_gets_no_session
             a_revoked_session_leaves_nothing_behind
+            a_logout_that_comes_twice_spares_who_came_in_between
             many_sessions_are_revoked_at_once
             the_protocol_holds_in_any_order
             any_life_is_as_the_model_says

@@ -165,3 +165,23 @@ pub async fn many_sessions_are_revoked_at_once(store: Store, _: &dyn Passing) {
         assert!(!replica.is_alive(live).await);
     }
 }
+
+/// LOGOUT-11: a logout token that the network delivers twice, at two replicas at once, ends nobody who signed in after the first of them had
+/// answered.
+pub async fn a_logout_that_comes_twice_spares_who_came_in_between(store: Store, _: &dyn Passing) {
+    let (one, two) = (Replica::over(&store), Replica::over(&store));
+    let old = one.log_in(sample_login("u1")).await;
+    let late = two.sessions.take_turn().await.unwrap();
+    let first = one.sessions.take_turn().await.unwrap();
+    assert_eq!(one.sessions.log_out_user(ISSUER, "u1", first).await.unwrap(), 1);
+    let new = one.log_in(sample_login("u1")).await;
+    assert_eq!(two.sessions.log_out_user(ISSUER, "u1", late).await.unwrap(), 0);
+    assert!(!one.is_alive(&old).await && one.is_alive(&new).await && two.is_alive(&new).await);
+    // Nor does it let in whom the greater number covers.
+    let born = one.sessions.burn_attempt("a state", one.now()).await.unwrap().unwrap();
+    let (greater, smaller) = (one.sessions.take_turn().await.unwrap(), late);
+    one.sessions.log_out_user(ISSUER, "u1", greater).await.unwrap();
+    two.sessions.log_out_user(ISSUER, "u1", smaller).await.unwrap();
+    let created = one.sessions.create(sample_login("u1"), born, sample_meta(), one.now()).await.unwrap();
+    assert!(matches!(created, Created::Revoked));
+}

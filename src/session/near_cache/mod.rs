@@ -61,6 +61,11 @@ impl NearCache {
         found
     }
 
+    /// What is here of a session, however old: for what may only be done once it has ended.
+    pub(super) fn held(&self, key: &SessionKey) -> Option<Arc<LiveSession>> {
+        self.sessions.peek(key)
+    }
+
     /// The number of the last revocation of everybody. `None` when nothing here may be trusted now.
     pub(super) fn generation(&self) -> Option<u64> {
         if self.age()? > self.staleness {

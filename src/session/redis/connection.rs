@@ -1,9 +1,8 @@
 //! A way to Redis: one client of the library after the other, each for as long as it is good.
 //!
 //! A client that had trouble is never used again. It could reconnect by itself. But before that it finishes what it writes and
-//! closes what is open, for which it needs a peer that answers; commands that it drops it goes on counting as queued, and no longer
-//! sends what comes next at once; in a cluster it keeps every connection that shows no error, a half-open one too; and it asks
-//! the sentinels always in the same order, so that the first needs only to stand still.
+//! closes what is open, for which it needs a peer that answers; in a cluster it keeps every connection that shows no error, a
+//! half-open one too; and it asks the sentinels always in the same order, so that the first needs only to stand still.
 
 use std::future::poll_fn;
 use std::pin::pin;

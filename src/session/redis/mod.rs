@@ -12,6 +12,7 @@ use fred::interfaces::ClientLike as _;
 use fred::prelude::{FromValue, Value};
 use fred::types::config::Config;
 use fred::types::{ClusterHash, CustomCommand, RespVersion};
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use self::connection::Connection;
@@ -63,6 +64,8 @@ struct Shared {
     outage: Outage,
     /// Whether what is acknowledged was seen by replicas before.
     replicas: AtomicBool,
+    /// An answer did not come in time: the watch looks at once whether any comes, and the right ones.
+    doubt: Notify,
 }
 
 impl Shared {
@@ -93,7 +96,8 @@ impl RedisStore {
         config.version = RespVersion::RESP3;
         let connection = Arc::new(Connection::open(config.clone(), deadline)?);
         let (counters, outage) = (StoreCounters::default(), Outage::new(clock));
-        let shared = Arc::new(Shared { counters, outage, replicas: AtomicBool::new(false) });
+        let (replicas, doubt) = (AtomicBool::new(false), Notify::new());
+        let shared = Arc::new(Shared { counters, outage, replicas, doubt });
         let commands = Link { connection, deadline, shared, aside: false };
         let pulse = Pulse::new(&config, &commands, 0)?;
         let watch = tokio::spawn(watch::run(commands.clone())).abort_handle();
@@ -174,6 +178,9 @@ impl Link {
                 && !self.aside
             {
                 self.shared.outage.report(*reason);
+                if *reason == Unavailable::Deadline {
+                    self.shared.doubt.notify_one();
+                }
             }
         }
         answer

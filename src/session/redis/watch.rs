@@ -6,7 +6,7 @@ use fred::clients::{Client, WithOptions};
 use fred::interfaces::ClientLike as _;
 use fred::prelude::Value;
 use futures_util::future::join_all;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::connection::{self, Present, State};
 use super::{Link, replication};
@@ -19,13 +19,19 @@ pub(super) async fn run(link: Link) {
     let mut state = connection.state();
     let started = Instant::now();
     let (mut seen, mut misses, mut advised) = (0, 0_u32, false);
-    let mut pause = Duration::ZERO;
+    let (mut pause, mut looked) = (Duration::ZERO, started);
     loop {
+        let doubted = async {
+            // A crowd that waits in vain is one doubt.
+            sleep_until(looked + AGAIN).await;
+            shared.doubt.notified().await;
+        };
         tokio::select! {
             () = sleep(pause) => {}
             ended = state.changed() => if ended.is_err() { return },
+            () = doubted => misses = misses.max(1),
         }
-        pause = EVERY;
+        (pause, looked) = (EVERY, Instant::now());
         let now = state.borrow_and_update().clone();
         let Present { client, turn } = match now {
             State::Here(present) => present,
@@ -93,7 +99,8 @@ pub(super) async fn ask(client: &Client, deadline: Duration) -> Answer {
 }
 
 async fn ping(client: WithOptions<Client>, limit: Duration) -> Answer {
-    let word = (&SystemRandom as &dyn Random).token::<16>();
+    // Too short to be taken for a session's record, should it reach who asked for one.
+    let word = (&SystemRandom as &dyn Random).token::<4>();
     match timeout(limit, client.ping::<Value>(Some(word.clone()))).await {
         Ok(Ok(said)) if said.as_str().is_some_and(|said| said == word) => Answer::Ours,
         Ok(Ok(_)) => Answer::Stray,
@@ -103,5 +110,5 @@ async fn ping(client: WithOptions<Client>, limit: Duration) -> Answer {
 
 const EVERY: Duration = Duration::from_secs(1);
 const AGAIN: Duration = Duration::from_millis(250);
-/// After so many pings without an answer another connection is made.
+/// After so many questions without an answer another connection is made.
 const MISSES: u32 = 2;

@@ -27,7 +27,7 @@ async fn the_life_of_sessions_is_told() {
     let cookie = alice.cookie("vestibule").unwrap();
     alice.ask(Ask::fetch(Method::POST, world.url("/oauth2/logout"))).await.expect_status(200);
     let token = world.op.logout_token(Some(&subject(&world, &bob).await), None);
-    let told = Ask::new(Method::POST, world.url("/oauth2/logout/backchannel"))
+    let told = Ask::plain(Method::POST, world.url("/oauth2/logout/backchannel"))
         .header("content-type", "application/x-www-form-urlencoded")
         .body(format!("logout_token={token}"));
     bob.ask(told).await.expect_status(200);

@@ -65,6 +65,7 @@ async fn an_application_cannot_set_our_cookies() {
         "vestibule",
         " vestibule =x",
         "\tvestibule=x",
+        "vestibule\t=x",
         "VESTIBULE=x",
         "=vestibule=x",
         "vestibule-login-abc=x",

@@ -69,27 +69,25 @@ def check_place(place):
 
 def check_names(mutants):
     """Each rule is named by a test that is to notice it: the doc comment right above it says so."""
-    texts, problems = {}, []
+    functions, problems = {}, []
     for path in sorted([*ROOT.glob("src/**/*.rs"), *ROOT.glob("tests/**/*.rs")]):
-        if "node_modules" not in path.parts:
-            texts[path.relative_to(ROOT).as_posix()] = path.read_text().splitlines()
+        if "node_modules" in path.parts:
+            continue
+        lines = path.read_text().splitlines()
+        for at, line in enumerate(lines):
+            for name in re.findall(r"\bfn (\w+)", line):
+                start = at
+                while start and lines[start - 1].strip().startswith(("//", "#[", ")]")):
+                    start -= 1
+                comment = "\n".join(lines[start:at])
+                functions.setdefault(name, []).append((path.relative_to(ROOT).as_posix(), comment))
 
     def above(test):
         target, name = test.split()
-        folder = "src/" if target == "lib" else f"tests/{target}"
-        function = re.compile(rf"\bfn {re.escape(name.split('::')[-1])}\b")
-        comments = None
-        for path, lines in texts.items():
-            # What lies in tests/support belongs to every test binary.
-            if not path.startswith((folder, "tests/support/")) and target != "bins":
-                continue
-            for at, line in enumerate(lines):
-                if function.search(line):
-                    start = at
-                    while start and lines[start - 1].strip().startswith(("//", "#[", ")]")):
-                        start -= 1
-                    comments = (comments or "") + "\n".join(lines[start:at])
-        return comments
+        # What lies in tests/support belongs to every test binary.
+        folders = {"lib": ("src/", "tests/support/"), "bins": ("",)}.get(target, (f"tests/{target}", "tests/support/"))
+        here = [comment for path, comment in functions.get(name.split("::")[-1], []) if path.startswith(folders)]
+        return "\n".join(here) if here else None
 
     for mutant in mutants:
         found = {test: above(test) for test in mutant["tests"]}

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::support::codec::random_name;
 use crate::support::process::{Process, Signal};
-use crate::support::tls::TestCa;
+use crate::support::tls::{Flavour, TestCa};
 use crate::support::wait::{eventually, free_port};
 
 pub mod cluster;
@@ -130,6 +130,13 @@ impl Setup {
                 issued.certificate.display(),
                 issued.key.display(),
                 ca.path().display()
+            ));
+            // Between servers, whoever calls has to show one too.
+            let calling = ca.issue_flavour(&["127.0.0.1"], Flavour::Client);
+            text.push_str(&format!(
+                "tls-client-cert-file {}\ntls-client-key-file {}\n",
+                calling.certificate.display(),
+                calling.key.display()
             ));
         }
         for line in &self.lines {

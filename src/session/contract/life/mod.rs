@@ -2,16 +2,16 @@
 //! whichever answers of the store are lost, what two replicas say is what [`model`] allows.
 
 mod model;
+mod trouble;
 
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-
 use self::model::{Is, Judged, LIFETIME, Login, Model, Told, Whom, Wrote, must};
-use super::{Hook, Hooked, IDLE, ISSUER, Passing, Replica, sample_login, sample_meta, sample_settings};
+pub(in crate::session) use self::trouble::Break;
+use self::trouble::Trouble;
+use super::{Hooked, IDLE, ISSUER, Passing, Replica, sample_login, sample_meta, sample_settings};
 use crate::base::Secret;
 use crate::session::names::Name;
 use crate::session::store::{SessionStore, StoreError, Unavailable};
@@ -39,34 +39,10 @@ pub(in crate::session) fn seeds(all: std::ops::RangeInclusive<u64>) -> Vec<u64> 
     }
 }
 
-/// What is broken on purpose, to see the model notice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(test), allow(dead_code, reason = "breaking it is for the tests beside the code"))]
-pub(in crate::session) enum Break {
-    Nothing,
-    /// A late write brings its session back.
-    LateWrites,
-    /// Nothing is left for logins to find.
-    Tombstones,
-    /// The number of a user's revocation is forgotten.
-    Numbers,
-    /// A record vanishes now and then.
-    Records,
-    /// A use is not noted.
-    Uses,
-}
-
 /// One life. The error is what was wrong, and everything that happened before.
 pub(in crate::session) async fn live(inner: &Arc<dyn SessionStore>, seed: u64, broken: Break) -> Judged {
     for lossy in [false, true] {
-        let trouble = Arc::new(Trouble {
-            inner: Arc::clone(inner),
-            broken,
-            lossy,
-            dice: SeededRandom::new(!seed),
-            armed: AtomicBool::new(false),
-            left: Mutex::default(),
-        });
+        let trouble = Arc::new(Trouble::new(inner, !seed, lossy, broken));
         let store: Arc<dyn SessionStore> = Arc::new(Hooked { inner: Arc::clone(inner), hook: Arc::clone(&trouble) });
         let settings = SessionSettings { lifetime: LIFETIME, ..sample_settings() };
         let mut world = World {
@@ -84,64 +60,6 @@ pub(in crate::session) async fn live(inner: &Arc<dyn SessionStore>, seed: u64, b
         lived.map_err(|why| format!("(answers are lost: {lossy}): {why}\n{}", world.told))?;
     }
     Ok(())
-}
-
-/// Fails commands, and loses answers, while it is armed.
-#[derive(Debug)]
-struct Trouble {
-    inner: Arc<dyn SessionStore>,
-    broken: Break,
-    lossy: bool,
-    dice: SeededRandom,
-    armed: AtomicBool,
-    /// What revocations left for logins to find.
-    left: Mutex<Vec<Name>>,
-}
-
-impl Trouble {
-    fn strike(&self, command: &str) -> Result<(), StoreError> {
-        // Uses are noted whenever the writer has its turn: a seed could not say which draw is theirs.
-        if command == "touch_session" || !self.lossy || !self.armed.load(Ordering::SeqCst) || self.dice.next() % 40 != 0
-        {
-            return Ok(());
-        }
-        Err(StoreError::Unavailable(Unavailable::Deadline))
-    }
-
-    async fn spoil(&self, command: &str, on: &str) -> Result<(), StoreError> {
-        use crate::session::store::{NewRecord, Record};
-        let key = crate::session::token::SessionKey::parse(on);
-        match (self.broken, command, key) {
-            (Break::LateWrites, "replace_session", Some(key)) => {
-                let record = Record { version: 1, sealed: bytes::Bytes::new() };
-                self.inner.create_session(&key, NewRecord { record: &record, operator: b"" }, LIFETIME).await?;
-            }
-            (Break::Records, "read_session", Some(key)) if self.dice.next() % 50 == 0 => {
-                self.inner.delete_session(&key).await?;
-            }
-            (Break::Uses, "touch_session", _) => return Err(StoreError::Unavailable(Unavailable::Deadline)),
-            (Break::Tombstones, "is_marked", _) | (Break::Numbers, "read_number", _) => {
-                let left = self.left.lock().unwrap().iter().find(|name| name.as_str() == on).cloned();
-                if let Some(name) = left {
-                    self.inner.unpoint(&name).await?;
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Hook for Trouble {
-    async fn before(&self, command: &'static str, on: &str) -> Result<(), StoreError> {
-        self.spoil(command, on).await?;
-        self.strike(command)
-    }
-
-    async fn after(&self, command: &'static str, _: &str) -> Result<(), StoreError> {
-        self.strike(command)
-    }
 }
 
 /// A session, and where and when it was ended last.
@@ -352,8 +270,8 @@ impl World {
 
     async fn end(&mut self, whom: Whom, replica: usize) -> Judged {
         match &whom {
-            Whom::User(user) => self.trouble.left.lock().unwrap().push(Name::revoked_user(ISSUER, user)),
-            Whom::ProviderSid(sid) => self.trouble.left.lock().unwrap().push(Name::tombstone(ISSUER, sid)),
+            Whom::User(user) => self.trouble.leaves(Name::revoked_user(ISSUER, user)),
+            Whom::ProviderSid(sid) => self.trouble.leaves(Name::tombstone(ISSUER, sid)),
             _ => {}
         }
         self.arm();
@@ -401,11 +319,11 @@ impl World {
     }
 
     fn arm(&self) {
-        self.trouble.armed.store(true, Ordering::SeqCst);
+        self.trouble.arm(true);
     }
 
     fn armed<T>(&self, answer: T) -> T {
-        self.trouble.armed.store(false, Ordering::SeqCst);
+        self.trouble.arm(false);
         answer
     }
 

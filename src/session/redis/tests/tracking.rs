@@ -201,7 +201,7 @@ async fn until_near(replica: &Replica, live: &LiveSession) {
     }
 }
 
-/// `near_cache.replicas`: neither a beat nor a revocation counts before a replica has it.
+/// SESS-05: with `near_cache.replicas` neither a beat nor a revocation counts before a replica has it.
 #[tokio::test]
 async fn what_no_replica_has_does_not_count() {
     let port = free_port().to_string();
