@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 
 use super::Sessions;
 use super::happening::{Happening, What};
@@ -104,9 +104,7 @@ impl Sessions {
             .map_err(|_| StoreError::Unstorable("it cannot be sealed"))?;
         let operator = OperatorRecord::new(session, meta).seal(&self.ring, key, &*self.random);
         // Index first: whoever revokes has to find the session however soon it comes after.
-        let (indexes, member, sid) = (live.indexes(), live.member(), Name::sid(&session.sid));
-        let named = try_join_all(indexes.iter().map(|index| self.store.add_member(index, &member, self.lifetime)));
-        tokio::try_join!(named, self.store.point(&sid, key, self.lifetime))?;
+        self.enter_names(live).await?;
         let record = Record { version: FIRST, sealed };
         if !self.store.create_session(key, NewRecord { record: &record, operator: &operator }, self.lifetime).await? {
             return Err(StoreError::Unstorable("its key was taken"));
@@ -115,6 +113,14 @@ impl Sessions {
             return Ok(false);
         }
         self.make_room(live).await
+    }
+
+    /// Names a session everywhere; all of it is done, well or not, when this answers.
+    async fn enter_names(&self, live: &LiveSession) -> Result<(), StoreError> {
+        let (indexes, member, sid) = (live.indexes(), live.member(), Name::sid(&live.session().sid));
+        let named = join_all(indexes.iter().map(|index| self.store.add_member(index, &member, self.lifetime)));
+        let (named, pointed) = tokio::join!(named, self.store.point(&sid, live.key(), self.lifetime));
+        named.into_iter().chain([pointed]).collect()
     }
 
     /// Looks whether a revocation covers a session that has just been written. A revoker that saw neither its index entry
