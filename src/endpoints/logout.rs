@@ -207,7 +207,7 @@ impl Endpoints {
                 p class="actions" { a class="button" href=(self.own_path("login")) { "Sign in again" } }
             },
         );
-        let mut answer = page.asks_for(&self.own_path("signed_out")).answer();
+        let mut answer = page.asks_for(format!("{}{}", client.origin, self.own_path("signed_out"))).answer();
         // Other sites shall not empty a cache by showing a picture.
         if client.fetch.is_navigation() {
             answer.headers_mut().insert(CLEAR_SITE_DATA, CLEAR_CACHE);

@@ -86,10 +86,11 @@ impl Page {
         self
     }
 
-    /// Once it is shown the page asks for this path of ours, as for a picture that nobody sees: what counts is the answer's head.
+    /// Once it is shown the page asks for this URL of ours and for nothing else, as for a picture that nobody sees: what counts is the
+    /// answer's head.
     #[must_use]
-    pub fn asks_for(mut self, path: &str) -> Self {
-        self.asks_for = Some(path.to_owned());
+    pub fn asks_for(mut self, url: String) -> Self {
+        self.asks_for = Some(url);
         self
     }
 
@@ -114,8 +115,9 @@ impl Page {
         }
         let mut policy =
             policy(self.forms.as_deref().unwrap_or_default(), self.framed_by.as_deref().unwrap_or("'none'"));
-        if self.asks_for.is_some() {
-            policy.push_str("; img-src 'self'");
+        if let Some(url) = &self.asks_for {
+            policy.push_str("; img-src ");
+            policy.push_str(url);
         }
         HeaderValue::try_from(policy).unwrap_or_else(|_| POLICY.clone())
     }
@@ -138,7 +140,7 @@ impl Page {
                         (wordmark())
                         h1 { (self.title) }
                         (self.body)
-                        @if let Some(path) = &self.asks_for { img src=(path) alt="" hidden; }
+                        @if let Some(url) = &self.asks_for { img src=(url) alt="" hidden; }
                     }
                     @if let Some(reference) = &self.reference {
                         footer { "Reference " code { (reference) } }

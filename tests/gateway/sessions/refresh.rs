@@ -54,8 +54,11 @@ async fn a_refreshed_token_that_does_not_hold_ends_the_session() {
             .await;
     }
     assert_eq!(world.op.reuses(), 0);
-    let failed: Vec<Value> =
-        world.gateway.audit_events().into_iter().filter(|event| event["event"] == "refresh_failed").collect();
+    let failed = eventually("seven lines", SOON, || async {
+        let all = world.gateway.audit_events().into_iter().filter(|event| event["event"] == "refresh_failed");
+        Some(all.collect::<Vec<Value>>()).filter(|failed| failed.len() >= 7)
+    })
+    .await;
     assert_eq!(failed.len(), 7);
     assert!(failed.iter().all(|event| event["sub"] == "alice" && event["sid"].is_string()), "{failed:?}");
 }
