@@ -2,7 +2,7 @@
 
 from html import escape
 
-WIDTH, LEFT, RIGHT, ROW, TOP, BOTTOM = 860, 250, 120, 34, 64, 34
+WIDTH, LEFT, RIGHT, ROW, TOP, BOTTOM = 900, 250, 170, 34, 64, 34
 INK, SOFT, GRID = "#1f2933", "#52606d", "#e4e7eb"
 OURS, PLAIN, REDIS = "#0b7285", "#9aa5b1", "#e8a87c"
 
