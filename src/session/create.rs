@@ -9,14 +9,13 @@ use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 
 use super::Sessions;
-use super::happening::{Happening, What};
+use super::happening::{Ended, Happening, What};
 use super::live::LiveSession;
 use super::model::{NewSession, OperatorMeta, Session};
 use super::names::Name;
 use super::operator::OperatorRecord;
 use super::store::{Member, NewRecord, Record, StoreError};
-use super::token::{SessionKey, SessionToken, Sid};
-use super::watch::Ended;
+use super::token::{SessionToken, Sid};
 use crate::base::Timestamp;
 
 /// Proof that a login's state was burnt, with the sequence's number from before the provider was asked. Revocations with a
@@ -221,14 +220,6 @@ impl Sessions {
     pub(super) fn guard(&self) -> Duration {
         self.lifetime.max(ATTEMPT * 2)
     }
-}
-
-/// The indexes that name a session.
-pub(super) fn indexes(key: &SessionKey, issuer: &str, subject: &str, provider_sid: Option<&str>) -> Vec<Name> {
-    let mut indexes = vec![Name::user(issuer, subject)];
-    indexes.extend(provider_sid.map(|sid| Name::provider_sid(issuer, sid)));
-    indexes.push(Name::shard_of(key));
-    indexes
 }
 
 /// How long a burnt state is remembered, longer than any login attempt can be shown; and how long a callback may take from

@@ -5,14 +5,13 @@
 use std::sync::Arc;
 
 use super::Sessions;
-use super::happening::{Happening, What};
+use super::happening::{Ended, Happening, What};
 use super::live::LiveSession;
 use super::model::Session;
 use super::names::Name;
 use super::operator::OperatorRecord;
 use super::store::{Member, Record, StoreError, Swap};
 use super::token::{SessionKey, Sid};
-use super::watch::Ended;
 use crate::base::Timestamp;
 
 /// How writing a session's next version ended.

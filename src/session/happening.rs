@@ -8,7 +8,6 @@ use std::sync::Arc;
 use super::live::LiveSession;
 use super::model::Session;
 use super::operator::OperatorRecord;
-use super::watch::Ended;
 use crate::base::Timestamp;
 
 /// What happened to a session.
@@ -39,6 +38,38 @@ pub enum What {
     Started,
     /// It ended.
     Ended(Ended),
+}
+
+/// Why a session ended, as far as this process knows: what another replica ended is `Revoked` here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ended {
+    /// The person signed out, or signed in anew.
+    Logout,
+    /// Somebody ended it.
+    Revoked,
+    /// Nobody used it for too long.
+    Idle,
+    /// It reached its end.
+    Expired,
+    /// The provider ended it.
+    Provider,
+    /// A newer session of the same user took its room.
+    Limit,
+}
+
+impl Ended {
+    /// The word that scripts read.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Logout => "logout",
+            Self::Revoked => "revoked",
+            Self::Idle => "idle",
+            Self::Expired => "expired",
+            Self::Provider => "provider",
+            Self::Limit => "limit",
+        }
+    }
 }
 
 /// Who wants to know.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use super::model::Session;
-use super::names::Name;
+use super::names::{Name, indexes};
 use super::store::Member;
 use super::token::{SessionKey, SessionToken};
 use crate::base::Timestamp;
@@ -104,7 +104,7 @@ impl LiveSession {
     /// The indexes that name it.
     pub(super) fn indexes(&self) -> Vec<Name> {
         let session = &self.session;
-        super::create::indexes(&self.key, &session.issuer, &session.subject, session.provider_sid.as_deref())
+        indexes(&self.key, &session.issuer, &session.subject, session.provider_sid.as_deref())
     }
 }
 

@@ -36,10 +36,11 @@ mod store;
 mod token;
 mod touch;
 mod watch;
+mod watches;
 
 pub use self::create::{Born, Created};
 pub use self::end::Replaced;
-pub use self::happening::{Happening, What, Witness};
+pub use self::happening::{Ended, Happening, What, Witness};
 pub use self::list::{Filter, Page};
 pub use self::live::LiveSession;
 pub use self::load::{Absence, Lookup};
@@ -58,10 +59,10 @@ pub use self::store::{
     StoredSession, Swap, TrackedReads, Unavailable,
 };
 pub use self::token::{SessionKey, SessionToken, Sid};
-pub use self::watch::{Ended, Watch};
+pub use self::watches::Watch;
 
 use self::touch::Touches;
-use self::watch::Watches;
+use self::watches::Watches;
 
 /// The session service.
 #[derive(Debug)]

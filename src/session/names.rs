@@ -168,6 +168,14 @@ impl fmt::Display for Name {
     }
 }
 
+/// The indexes that name a session.
+pub(super) fn indexes(key: &SessionKey, issuer: &str, subject: &str, provider_sid: Option<&str>) -> Vec<Name> {
+    let mut indexes = vec![Name::user(issuer, subject)];
+    indexes.extend(provider_sid.map(|sid| Name::provider_sid(issuer, sid)));
+    indexes.push(Name::shard_of(key));
+    indexes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::create::indexes;
 use super::model::{OperatorMeta, Session, Summary};
-use super::names::Name;
+use super::names::{Name, indexes};
 use super::seal::{Opened, Purpose, Ring};
 use super::store::Member;
 use super::token::{SessionKey, Sid};

@@ -5,9 +5,9 @@
 use futures_util::StreamExt as _;
 
 use super::Sessions;
+use super::happening::Ended;
 use super::names::{Name, SHARDS};
 use super::store::{Member, StoreError};
-use super::watch::Ended;
 
 /// A place among all revocations: it covers what began before.
 #[derive(Clone, Copy, Debug)]

@@ -3,50 +3,19 @@
 //! What this process ends itself is told at once. What others end is found as for a request: the store tells the near cache, which
 //! wakes who watches the session; and once per `staleness` each of them looks whether that is still confirmed.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
+use super::happening::Ended;
 use super::live::LiveSession;
 use super::load::{Absence, Lookup};
 use super::store::{StoreError, Unavailable};
 use super::token::{SessionKey, SessionToken};
+use super::watches::Watch;
 use super::{Near, Sessions};
 use crate::base::Timestamp;
-
-/// Why a session ended, as far as this process knows: what another replica ended is `Revoked` here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Ended {
-    /// The person signed out, or signed in anew.
-    Logout,
-    /// Somebody ended it.
-    Revoked,
-    /// Nobody used it for too long.
-    Idle,
-    /// It reached its end.
-    Expired,
-    /// The provider ended it.
-    Provider,
-    /// A newer session of the same user took its room.
-    Limit,
-}
-
-impl Ended {
-    /// The word that scripts read.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Logout => "logout",
-            Self::Revoked => "revoked",
-            Self::Idle => "idle",
-            Self::Expired => "expired",
-            Self::Provider => "provider",
-            Self::Limit => "limit",
-        }
-    }
-}
 
 impl From<Absence> for Ended {
     fn from(absence: Absence) -> Self {
@@ -58,102 +27,6 @@ impl From<Absence> for Ended {
     }
 }
 
-/// Tells when a session has ended.
-#[derive(Clone, Debug)]
-pub struct Watch(watch::Receiver<Option<Ended>>);
-
-impl Watch {
-    /// Resolves when the session has ended, or nobody could confirm for too long that it lives.
-    pub async fn ended(mut self) -> Ended {
-        // A sender that is gone without a word can tell nothing any more either.
-        self.0.wait_for(Option::is_some).await.ok().and_then(|ended| *ended).unwrap_or(Ended::Revoked)
-    }
-}
-
-/// The sessions of this process that have something running.
-#[derive(Debug)]
-pub(super) struct Watches {
-    every: Duration,
-    patience: Duration,
-    running: Mutex<HashMap<SessionKey, Running>>,
-}
-
-/// What runs for one session.
-#[derive(Debug)]
-struct Running {
-    ended: watch::Sender<Option<Ended>>,
-    /// Something is new about it.
-    look: Arc<Notify>,
-}
-
-impl Watches {
-    /// Looks `every` so often, and gives up on a session when the store has not confirmed it for `patience`.
-    pub(super) fn new(every: Duration, patience: Duration) -> Self {
-        Self { every: every.clamp(SOONEST, LATEST), patience, running: Mutex::default() }
-    }
-
-    /// The session changed in the store: whoever watches it has to look.
-    pub(super) fn wake(&self, key: &SessionKey) {
-        if let Some(running) = self.lock().get(key) {
-            running.look.notify_one();
-        }
-    }
-
-    /// Nobody knows what changed: everybody has to look.
-    pub(super) fn wake_all(&self) {
-        self.lock().values().for_each(|running| running.look.notify_one());
-    }
-
-    /// This process ended the session.
-    pub(super) fn ended(&self, key: &SessionKey, why: Ended) {
-        if let Some(running) = self.lock().remove(key) {
-            running.ended.send_replace(Some(why));
-        }
-    }
-
-    /// This process ended every session.
-    pub(super) fn all_ended(&self) {
-        for (_, running) in self.lock().drain() {
-            running.ended.send_replace(Some(Ended::Revoked));
-        }
-    }
-
-    /// How many sessions have something running.
-    pub(super) fn len(&self) -> usize {
-        self.lock().len()
-    }
-
-    /// The receiver; and for the first one, what wakes whoever has to look from now on.
-    fn join(&self, key: SessionKey) -> (watch::Receiver<Option<Ended>>, Option<Arc<Notify>>) {
-        let mut running = self.lock();
-        match running.get(&key) {
-            Some(running) => (running.ended.subscribe(), None),
-            None => {
-                let ((ended, receiver), look) = (watch::channel(None), Arc::<Notify>::default());
-                running.insert(key, Running { ended, look: Arc::clone(&look) });
-                (receiver, Some(look))
-            }
-        }
-    }
-
-    /// Whether nobody listens any more; the entry is gone then.
-    fn leave(&self, key: &SessionKey) -> bool {
-        let mut running = self.lock();
-        match running.get(key) {
-            Some(running) if running.ended.receiver_count() > 0 => false,
-            Some(_) => {
-                running.remove(key);
-                true
-            }
-            None => true,
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SessionKey, Running>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Sessions {
     /// Watches a session for something that goes on running.
     pub fn watch(self: &Arc<Self>, live: &LiveSession) -> Watch {
@@ -162,51 +35,131 @@ impl Sessions {
             let (sessions, token, key) = (Arc::clone(self), live.token().clone(), *live.key());
             tokio::spawn(async move { sessions.look_on(&token, &key, &look).await });
         }
-        Watch(receiver)
+        Watch::new(receiver)
     }
 
     /// Looks for as long as anybody listens. The first look is at once: from then on the store tells of changes.
     async fn look_on(&self, token: &SessionToken, key: &SessionKey, look: &Notify) {
-        let mut confirmed = self.clock.now();
+        let (mut confirmed, mut failed) = (self.clock.now(), false);
         loop {
             if self.watches.leave(key) {
                 return;
             }
             let asked = self.clock.now();
-            let left = (confirmed + self.watches.patience).since(asked);
-            match self.look(token, asked, left).await {
-                Ok(Lookup::Found(_)) => {
-                    // What the near cache served was true then, not now.
-                    confirmed = asked - self.near.as_ref().map_or(Duration::ZERO, Near::age);
-                }
-                Ok(Lookup::Absent(absence)) => return self.watches.ended(key, absence.into()),
-                Err(_) if self.clock.now().since(confirmed) >= self.watches.patience => {
-                    return self.watches.ended(key, Ended::Revoked);
-                }
-                Err(_) => {}
+            let left = self.patience_from(confirmed, asked);
+            if failed && left.is_zero() {
+                return self.watches.ended(key, Ended::Revoked);
             }
-            let pause = self.watches.every.min(left.saturating_sub(LAST_LOOK)).max(SOONEST);
+            match self.look(token, asked, left).await {
+                Ok((Lookup::Found(_), at)) => (confirmed, failed) = (at, false),
+                Ok((Lookup::Absent(absence), _)) => return self.watches.ended(key, absence.into()),
+                Err(_) => failed = true,
+            }
+            let left = self.patience_from(confirmed, self.clock.now());
+            let soonest = if failed { SOONEST.min(left) } else { SOONEST };
             tokio::select! {
                 () = look.notified() => {}
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(self.watches.every().min(left.saturating_sub(LAST_LOOK)).max(soonest)) => {}
             }
         }
     }
 
-    /// A look that does not outlast the patience; whoever had none left to begin with, such as a process that was stopped, gets a
-    /// whole one.
-    async fn look(&self, token: &SessionToken, asked: Timestamp, left: Duration) -> Result<Lookup, StoreError> {
-        let look = self.find(token, asked);
-        if left.is_zero() {
-            return look.await;
+    /// Looks, and answers for which moment that holds. What is near and was confirmed too long ago leaves no time to ask later, so
+    /// the store is asked now.
+    async fn look(
+        &self,
+        token: &SessionToken,
+        asked: Timestamp,
+        left: Duration,
+    ) -> Result<(Lookup, Timestamp), StoreError> {
+        let found = within(left, self.find(token, asked)).await?;
+        let at = asked - self.near.as_ref().map_or(Duration::ZERO, Near::age);
+        let left = self.patience_from(at, asked);
+        if at < asked && left < LAST_LOOK && matches!(found, Lookup::Found(_)) {
+            return Ok((within(left, self.load(token, asked)).await?, asked));
         }
-        tokio::time::timeout(left, look).await.unwrap_or(Err(StoreError::Unavailable(Unavailable::Deadline)))
+        Ok((found, at))
+    }
+
+    fn patience_from(&self, confirmed: Timestamp, now: Timestamp) -> Duration {
+        (confirmed + self.watches.patience()).since(now)
     }
 }
 
-/// Looking more often would ask the store for nothing,
+/// A look that does not outlast the patience; whoever had none left to begin with, such as a process that was stopped, gets a whole
+/// one.
+async fn within(left: Duration, look: impl Future<Output = Result<Lookup, StoreError>>) -> Result<Lookup, StoreError> {
+    if left.is_zero() {
+        return look.await;
+    }
+    tokio::time::timeout(left, look).await.unwrap_or(Err(StoreError::Unavailable(Unavailable::Deadline)))
+}
+
+/// Soon, where patience ends.
 const SOONEST: Duration = Duration::from_millis(250);
-/// and an idle end should not be noticed too late.
-const LATEST: Duration = Duration::from_secs(2);
 /// Before patience ends there is time for a look that gets no answer.
 const LAST_LOOK: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use async_trait::async_trait;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::base::{Clock, SystemRandom};
+    use crate::session::contract::{Hook, Hooked};
+    use crate::session::contract::{sample_login, sample_meta, sample_settings};
+    use crate::session::{Created, MemoryStore};
+
+    /// Goes as the runtime's time does.
+    #[derive(Clone, Copy, Debug)]
+    struct RuntimeClock(Instant);
+
+    impl Clock for RuntimeClock {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_unix_seconds(1_767_225_600) + self.0.elapsed()
+        }
+    }
+
+    /// Answers nothing once it is silent.
+    #[derive(Debug, Default)]
+    struct Silence(AtomicBool);
+
+    #[async_trait]
+    impl Hook for Silence {
+        async fn before(&self, _: &'static str, _: &str) -> Result<(), StoreError> {
+            if self.0.load(Ordering::SeqCst) {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                return Err(StoreError::Unavailable(Unavailable::Deadline));
+            }
+            Ok(())
+        }
+    }
+
+    /// SESS-16: what nobody can confirm ends when patience does, however long the store takes to say nothing.
+    #[tokio::test(start_paused = true)]
+    async fn patience_ends_when_it_should() {
+        for patience in [1, 2, 3, 30].map(Duration::from_secs) {
+            let clock = RuntimeClock(Instant::now());
+            let inner = Arc::new(MemoryStore::new(Arc::new(clock)));
+            let silence = Arc::new(Silence::default());
+            let store = Arc::new(Hooked { inner, hook: Arc::clone(&silence) });
+            let mut settings = sample_settings();
+            (settings.near_cache.staleness, settings.near_cache.streams) = (Duration::ZERO, patience);
+            let sessions = Arc::new(Sessions::new(settings, store, Arc::new(clock), Arc::new(SystemRandom)).unwrap());
+            let born = sessions.burn_attempt("state", clock.now()).await.unwrap().unwrap();
+            let created = sessions.create(sample_login("u1"), born, sample_meta(), clock.now()).await.unwrap();
+            let Created::Created(live) = created else { panic!("revoked") };
+            let mut ended = Box::pin(sessions.watch(&live).ended());
+            assert!(tokio::time::timeout(patience * 3, &mut ended).await.is_err(), "a store that answers ends nothing");
+            silence.0.store(true, Ordering::SeqCst);
+            let silent = Instant::now();
+            assert_eq!(ended.await, Ended::Revoked);
+            // The last word of the store was at most one look before it fell silent.
+            assert!(silent.elapsed() <= patience, "{patience:?}: {:?}", silent.elapsed());
+            assert!(silent.elapsed() + Duration::from_secs(2) >= patience, "{patience:?}: {:?}", silent.elapsed());
+        }
+    }
+}

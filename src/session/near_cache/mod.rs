@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::live::LiveSession;
 use super::settings::NearCacheSettings;
 use super::token::SessionKey;
-use super::watch::Watches;
+use super::watches::Watches;
 
 /// The near cache of one process.
 ///
