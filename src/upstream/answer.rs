@@ -10,15 +10,17 @@ use bytes::Bytes;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, PROXY_AUTHENTICATE, TRANSFER_ENCODING, WWW_AUTHENTICATE,
 };
-use http::{Response, StatusCode, Version};
+use http::{Response, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::error::UpstreamError;
-use super::lease::Channel;
-use super::outgoing::Progress;
+use super::http1::Length;
+use super::lease::Lease;
+use super::multiplex::Stream;
 use super::pool::Pool;
+use super::pump::{self, Pumped};
 use crate::web::body::{Body, BoxError};
 use crate::web::headers;
 use crate::web::owned::Owned;
@@ -32,67 +34,67 @@ pub(super) struct Reader {
 }
 
 /// RFC 9112 section 6.3: a head that two readers could read in two ways is no answer.
-pub(super) fn flaw(response: &Response<Incoming>) -> Option<&'static str> {
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Some("it switches protocols, and nobody asked for that");
-    }
-    let fields = response.headers();
+pub(super) fn flaw(fields: &HeaderMap) -> Result<(), &'static str> {
     let mut lengths = fields.get_all(CONTENT_LENGTH).iter();
     let length = lengths.next();
     if lengths.next().is_some() {
-        return Some("Content-Length comes twice");
+        return Err("Content-Length comes twice");
     }
     if length.is_some_and(|length| length.is_empty() || !length.as_bytes().iter().all(u8::is_ascii_digit)) {
-        return Some("Content-Length is no number");
+        return Err("Content-Length is no number");
     }
     let mut codings = fields.get_all(TRANSFER_ENCODING).iter();
     if let Some(coding) = codings.next() {
         if length.is_some() {
-            return Some("both Content-Length and Transfer-Encoding");
+            return Err("both Content-Length and Transfer-Encoding");
         }
         if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-            return Some("an unknown Transfer-Encoding");
+            return Err("an unknown Transfer-Encoding");
         }
     }
-    None
+    Ok(())
 }
 
-/// The answer as it goes on: end-to-end fields, and a body that gives the connection back when it was read to its end.
+/// An HTTP/1.1 answer as it goes on: end-to-end fields, and a body that gives the connection back when it was read to its end.
 pub(super) fn pass_on(
-    mut response: Response<Incoming>,
-    channel: Channel,
-    progress: Option<Arc<Progress>>,
+    mut head: Response<()>,
+    length: Length,
+    mut lease: Box<Lease>,
     tainted: bool,
     reader: &Arc<Reader>,
+    now: Instant,
 ) -> Response<Body> {
-    let reusable = !tainted && response.version() == Version::HTTP_11 && may_be_shared(response.headers());
-    headers::remove_hop_by_hop(response.headers_mut());
+    let reusable =
+        !tainted && length != Length::UntilClose && head.version() == Version::HTTP_11 && may_be_shared(head.headers());
+    headers::remove_hop_by_hop(head.headers_mut());
     // Which version the upstream speaks is not the client's affair.
-    *response.version_mut() = Version::HTTP_11;
-    let mut channel = channel;
-    if let Channel::Own(lease) = &mut channel
-        && progress.as_ref().is_some_and(|progress| !progress.is_done())
-    {
+    *head.version_mut() = Version::HTTP_11;
+    let body = if lease.connection.uploads() {
         // The upload goes on however slowly the answer is read.
-        lease.driver.leave();
-    }
-    response.map(|incoming| {
-        let mut body = AnswerBody {
-            channel: Some(channel),
-            progress,
-            reusable,
-            idle: reader.idle,
-            since: None,
-            alarm: None,
-            broken: None,
-            reader: Arc::clone(reader),
-            incoming,
-        };
-        if body.incoming.is_end_stream() {
-            body.finish();
+        let left = lease.connection.left();
+        Body::stream(AnswerBody::new(Source::Pumped(pump::start(lease, reusable, reader)), left, reader))
+    } else if let Some(whole) = lease.connection.whole_body() {
+        if reusable {
+            reader.pool.give_back(lease, now);
+        }
+        Body::full(whole)
+    } else {
+        let left = lease.connection.left();
+        Body::stream(AnswerBody::new(Source::Own { lease: Some(lease), reusable }, left, reader))
+    };
+    head.map(|()| body)
+}
+
+/// The same over HTTP/2, whose connections belong to nobody.
+pub(super) fn pass_on_shared(mut head: Response<Incoming>, stream: Stream, reader: &Arc<Reader>) -> Response<Body> {
+    headers::remove_hop_by_hop(head.headers_mut());
+    *head.version_mut() = Version::HTTP_11;
+    head.map(|incoming| {
+        if incoming.is_end_stream() {
             return Body::empty();
         }
-        Body::stream(body)
+        let left = incoming.size_hint().exact();
+        Body::stream(AnswerBody::new(Source::Shared { incoming, _stream: stream }, left, reader))
     })
 }
 
@@ -117,12 +119,10 @@ fn names(value: &HeaderValue, token: &[u8]) -> bool {
 
 /// Dropped before its end, it takes the connection (or the stream) with it: the upstream sees that nobody listens.
 struct AnswerBody {
-    /// Before `incoming` in the order of dropping, so that the connection is gone rather than drained.
-    channel: Option<Channel>,
-    incoming: Incoming,
-    progress: Option<Arc<Progress>>,
-    reusable: bool,
-    idle: Option<Duration>,
+    source: Source,
+    /// How many bytes are still to come, where that is known.
+    left: Option<u64>,
+    over: bool,
     since: Option<Instant>,
     alarm: Option<Pin<Box<Sleep>>>,
     /// Why it broke off, and when that is told.
@@ -130,33 +130,49 @@ struct AnswerBody {
     reader: Arc<Reader>,
 }
 
+/// Where the bytes come from.
+enum Source {
+    Own { lease: Option<Box<Lease>>, reusable: bool },
+    Pumped(Pumped),
+    Shared { incoming: Incoming, _stream: Stream },
+    Broken,
+}
+
 impl AnswerBody {
-    fn finish(&mut self) {
-        match self.channel.take() {
-            Some(Channel::Own(lease)) if self.reusable && self.progress.as_ref().is_none_or(|it| it.is_done()) => {
-                self.reader.pool.give_back(lease);
-            }
-            // Also when an upload goes on after its answer: nobody wants it any more.
-            other => drop(other),
-        }
+    fn new(source: Source, left: Option<u64>, reader: &Arc<Reader>) -> Self {
+        Self { source, left, over: false, since: None, alarm: None, broken: None, reader: Arc::clone(reader) }
     }
 
-    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = Pin::new(&mut self.incoming).poll_frame(cx);
-        if frame.is_pending()
-            && let Some(Channel::Own(lease)) = &mut self.channel
-        {
-            lease.driver.turn(cx);
-            return Pin::new(&mut self.incoming).poll_frame(cx);
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut self.source {
+            Source::Own { lease, reusable } => {
+                let Some(connection) = lease.as_mut().map(|lease| &mut lease.connection) else {
+                    return Poll::Ready(None);
+                };
+                let frame = ready!(connection.poll_body(cx));
+                if connection.is_over() {
+                    self.over = true;
+                    if let Some(lease) = lease.take().filter(|_| *reusable) {
+                        self.reader.pool.give_back(lease, Instant::now());
+                    }
+                }
+                Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+            }
+            Source::Pumped(pumped) => pumped.poll_frame(cx),
+            Source::Shared { incoming, .. } => {
+                let frame = ready!(Pin::new(&mut *incoming).poll_frame(cx));
+                self.over = incoming.is_end_stream();
+                Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+            }
+            Source::Broken => Poll::Ready(None),
         }
-        frame
     }
 
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(idle) = self.idle else { return Poll::Pending };
+        let Some(idle) = self.reader.idle else { return Poll::Pending };
         let deadline = *self.since.get_or_insert_with(Instant::now) + idle;
-        let alarm = match &mut self.channel {
-            Some(Channel::Own(lease)) => lease.alarm.as_mut(),
+        let alarm = match &mut self.source {
+            Source::Own { lease: Some(lease), .. } => lease.alarm.as_mut(),
             _ => self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline))).as_mut(),
         };
         poll_until(alarm, deadline, cx)
@@ -187,11 +203,11 @@ impl http_body::Body for AnswerBody {
             ready!(pause.as_mut().poll(cx));
             return Poll::Ready(this.broken.take().map(|(error, _)| Err(error)));
         }
-        let frame = match this.poll_incoming(cx) {
+        let frame = match this.poll_source(cx) {
             Poll::Ready(frame) => frame,
             Poll::Pending => {
                 return this.poll_patience(cx).map(|()| {
-                    this.channel = None;
+                    this.source = Source::Broken;
                     Some(Err(UpstreamError::Stalled { upstream: Arc::clone(&this.reader.name) }.into()))
                 });
             }
@@ -199,20 +215,20 @@ impl http_body::Body for AnswerBody {
         this.since = None;
         Poll::Ready(match frame {
             None => {
-                this.finish();
+                this.over = true;
                 None
             }
             Some(Err(error)) => {
-                this.channel = None;
+                this.source = Source::Broken;
                 // After what came before it has gone out: over HTTP/2 a reset overtakes that, head and all.
                 let mut pause = Box::pin(sleep_until(Instant::now() + BREAK_OFF));
                 let _ = pause.as_mut().poll(cx);
-                this.broken = Some((error.into(), pause));
+                this.broken = Some((error, pause));
                 return Poll::Pending;
             }
             Some(Ok(frame)) => {
-                if this.incoming.is_end_stream() {
-                    this.finish();
+                if let (Some(left), Some(data)) = (&mut this.left, frame.data_ref()) {
+                    *left = left.saturating_sub(data.len() as u64);
                 }
                 Some(Ok(without_forbidden_trailers(frame, &this.reader.owned)))
             }
@@ -220,11 +236,11 @@ impl http_body::Body for AnswerBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.over || self.left == Some(0)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 

@@ -4,17 +4,17 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls_pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_rustls::TlsConnector;
 
-use super::driver::{self, Driver};
+use super::http1::Connection;
 use super::outgoing::Outgoing;
 use super::settings::{Target, UpstreamSettings};
+use super::socket::Socket;
 use super::tls;
 
 /// Makes connections to one target. Nothing but its settings says where they go.
@@ -26,7 +26,7 @@ pub(super) struct Connector {
 
 /// A connection on which nothing was sent yet.
 pub(super) enum Connected {
-    Http1(http1::SendRequest<Outgoing>, Driver),
+    Http1(Box<Connection>),
     Http2(http2::SendRequest<Outgoing>),
 }
 
@@ -68,9 +68,9 @@ impl Connector {
     pub(super) async fn connect(&self, purpose: Purpose, deadline: Instant) -> io::Result<Connected> {
         let made = timeout_at(deadline, async {
             match &self.target {
-                Target::Unix(path) => http1(UnixStream::connect(path).await?, purpose).await,
-                Target::Http { host, port } => http1(tcp(host, *port, deadline).await?, purpose).await,
-                Target::H2c { host, port } => http2(tcp(host, *port, deadline).await?, purpose).await,
+                Target::Unix(path) => Ok(http1(Socket::Unix(UnixStream::connect(path).await?))),
+                Target::Http { host, port } => Ok(http1(Socket::Tcp(tcp(host, *port, deadline).await?))),
+                Target::H2c { host, port } => http2(Socket::Tcp(tcp(host, *port, deadline).await?), purpose).await,
                 Target::Https { host, port } => {
                     let Some((any, tunnel)) = &self.tls else { return Err(io::ErrorKind::Unsupported.into()) };
                     let first = if purpose == Purpose::Tunnel { tunnel } else { any };
@@ -81,10 +81,9 @@ impl Connector {
                         }
                         made => made?,
                     };
-                    match stream.get_ref().1.alpn_protocol() {
-                        Some(b"h2") => http2(stream, purpose).await,
-                        _ => http1(stream, purpose).await,
-                    }
+                    let speaks_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                    let socket = Socket::Tls(Box::new(stream));
+                    if speaks_http2 { http2(socket, purpose).await } else { Ok(http1(socket)) }
                 }
             }
         });
@@ -112,37 +111,20 @@ async fn tcp(host: &str, port: u16, deadline: Instant) -> io::Result<TcpStream> 
     Err(last)
 }
 
-async fn http1<Io>(io: Io, purpose: Purpose) -> io::Result<Connected>
-where
-    Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (sender, conn) = http1::Builder::new()
-        .max_header_size(HEAD_BYTES)
-        .handshake(TokioIo::new(io))
-        .await
-        .map_err(io::Error::other)?;
-    let driver = if purpose == Purpose::Tunnel {
-        driver::spawn(conn.with_upgrades());
-        Driver::elsewhere()
-    } else {
-        Driver::new(conn)
-    };
-    Ok(Connected::Http1(sender, driver))
+fn http1(socket: Socket) -> Connected {
+    Connected::Http1(Box::new(Connection::new(socket)))
 }
 
-async fn http2<Io>(io: Io, purpose: Purpose) -> io::Result<Connected>
-where
-    Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+async fn http2(socket: Socket, purpose: Purpose) -> io::Result<Connected> {
     let (sender, conn) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
-        .max_header_list_size(u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX))
+        .max_header_list_size(HEAD_BYTES)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_TIMEOUT)
-        .handshake(TokioIo::new(io))
+        .handshake(TokioIo::new(socket))
         .await
         .map_err(io::Error::other)?;
     if purpose == Purpose::Tunnel {
@@ -156,7 +138,11 @@ where
             sleep(GLANCE).await;
         }
     }
-    driver::spawn(conn);
+    tokio::spawn(async move {
+        if let Err(error) = conn.await {
+            tracing::debug!(%error, "a connection to an upstream ended with an error");
+        }
+    });
     Ok(Connected::Http2(sender))
 }
 
@@ -165,7 +151,7 @@ fn bare(host: &str) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
-const HEAD_BYTES: usize = 128 * 1024;
+const HEAD_BYTES: u32 = 128 * 1024;
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 const SEND_BUFFER: usize = 64 * 1024;

@@ -54,9 +54,9 @@ pub enum UpstreamError {
     Closed {
         /// The configured name.
         upstream: Arc<str>,
-        /// What hyper saw.
+        /// What was seen of that.
         #[source]
-        source: hyper::Error,
+        source: BoxError,
     },
     /// The body that we were sending broke off: the client's doing. The cause says how.
     #[error("upstream {upstream}: the request's body broke off")]

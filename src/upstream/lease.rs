@@ -3,132 +3,106 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Request, Response, Version};
+use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http1};
-use tokio::task::coop::unconstrained;
+use hyper::client::conn::TrySendError;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::driver::Driver;
+use super::http1::{self, Connection, Length};
 use super::multiplex::Stream;
 use super::outgoing::{Outgoing, Progress};
 use super::pool::Slot;
 
 /// What a request is sent on.
 pub(super) enum Channel {
-    Own(Lease),
+    Own(Box<Lease>),
     Shared(Stream),
 }
 
 /// An HTTP/1.1 connection. Dropping it closes it; only the pool takes it back.
 pub(super) struct Lease {
-    pub(super) sender: http1::SendRequest<Outgoing>,
-    pub(super) driver: Driver,
+    pub(super) connection: Connection,
     /// Armed lazily and kept between requests: on a busy connection it is hardly ever touched.
     pub(super) alarm: Pin<Box<Sleep>>,
     /// When it is closed however well it serves.
     pub(super) expires: Instant,
     /// Since when nobody has used it.
     pub(super) rested: Instant,
+    /// Whether a request was on it before: then it may be closed while the next one is under way.
     pub(super) reused: bool,
-    pub(super) _slot: Slot,
+    pub(super) slot: Slot,
 }
 
 /// Why there is no head of an answer.
-pub(super) enum Failure {
-    /// Not one byte of the request was written: it can go elsewhere.
-    Unsent(Box<Request<Outgoing>>, hyper::Error),
-    /// The connection ended with the request on it.
-    Lost(hyper::Error),
+pub(super) enum Failure<E> {
+    Connection(E),
     TimedOut,
 }
 
-impl Channel {
-    /// Whether a request was on it before: then it may have been closed while ours was under way.
-    pub(super) fn is_reused(&self) -> bool {
-        match self {
-            Self::Own(lease) => lease.reused,
-            Self::Shared(stream) => stream.is_reused(),
-        }
+impl Lease {
+    /// Sends the request that was begun on its connection, and waits for the head of its answer.
+    pub(super) async fn exchange(
+        &mut self,
+        progress: Option<&Arc<Progress>>,
+        begun: Instant,
+        patience: Duration,
+        switches: bool,
+    ) -> Result<(Response<()>, Length), Failure<http1::Failure>> {
+        let Self { connection, alarm, .. } = self;
+        poll_fn(|cx| match connection.poll_head(cx, switches) {
+            Poll::Ready(head) => Poll::Ready(head.map_err(Failure::Connection)),
+            Poll::Pending => {
+                poll_patience(alarm.as_mut(), progress, begun, patience, cx).map(|()| Err(Failure::TimedOut))
+            }
+        })
+        .await
     }
+}
 
-    /// What it speaks.
-    pub(super) fn version(&self) -> Version {
-        match self {
-            Self::Own(_) => Version::HTTP_11,
-            Self::Shared(_) => Version::HTTP_2,
-        }
-    }
-
+impl Stream {
     /// Sends a request and waits for the head of its answer.
     pub(super) async fn exchange(
         &mut self,
         request: Request<Outgoing>,
         progress: Option<&Arc<Progress>>,
         patience: Duration,
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> Result<Response<Incoming>, Failure<Box<TrySendError<Request<Outgoing>>>>> {
         let begun = Instant::now();
-        let answer = match self {
-            Self::Own(lease) => {
-                let answer = lease.sender.try_send_request(request);
-                head(answer, &mut lease.driver, lease.alarm.as_mut(), progress, begun, patience).await
+        let mut alarm = pin!(sleep_until(begun + patience));
+        let mut answer = pin!(self.sender.try_send_request(request));
+        poll_fn(|cx| match answer.as_mut().poll(cx) {
+            Poll::Ready(answer) => Poll::Ready(answer.map_err(|error| Failure::Connection(Box::new(error)))),
+            Poll::Pending => {
+                poll_patience(alarm.as_mut(), progress, begun, patience, cx).map(|()| Err(Failure::TimedOut))
             }
-            Self::Shared(stream) => {
-                let alarm = pin!(sleep_until(begun + patience));
-                let answer = stream.sender.try_send_request(request);
-                head(answer, &mut Driver::elsewhere(), alarm, progress, begun, patience).await
-            }
-        };
-        match answer {
-            None => Err(Failure::TimedOut),
-            Some(Ok(response)) => Ok(response),
-            Some(Err(mut error)) => Err(match error.take_message() {
-                Some(request) => Failure::Unsent(Box::new(request), error.into_error()),
-                None => Failure::Lost(error.into_error()),
-            }),
-        }
+        })
+        .await
     }
 }
 
-type Answered = Result<Response<Incoming>, TrySendError<Request<Outgoing>>>;
-
-/// `None` when the upstream takes neither the request nor too long a breath before it answers. An upload that moves, or
+/// Over when the upstream takes neither the request nor too long a breath before it answers. An upload that moves, or
 /// that waits for its client, is not late.
-async fn head(
-    answer: impl Future<Output = Answered>,
-    driver: &mut Driver,
+fn poll_patience(
     mut alarm: Pin<&mut Sleep>,
     progress: Option<&Arc<Progress>>,
     begun: Instant,
     patience: Duration,
-) -> Option<Answered> {
-    let mut answer = pin!(unconstrained(answer));
-    poll_fn(|cx| {
-        let come = if driver.turn(cx) {
-            // It can only come while the driver has its turn: to be woken by it would wake this task for nothing.
-            answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
-        } else {
-            answer.as_mut().poll(cx)
-        };
-        if let Poll::Ready(answer) = come {
-            return Poll::Ready(Some(answer));
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    // An earlier use may have set it for later than this one allows.
+    if alarm.deadline() > begun + patience && progress.is_none() {
+        alarm.as_mut().reset(begun + patience);
+    }
+    while alarm.as_mut().poll(cx).is_ready() {
+        let now = Instant::now();
+        let since = progress.map_or(begun, |progress| progress.waiting_since(now).max(begun));
+        if since + patience <= now {
+            return Poll::Ready(());
         }
-        // An earlier use may have set it for later than this one allows.
-        if alarm.deadline() > begun + patience && progress.is_none() {
-            alarm.as_mut().reset(begun + patience);
-        }
-        while alarm.as_mut().poll(cx).is_ready() {
-            let now = Instant::now();
-            let since = progress.map_or(begun, |progress| progress.waiting_since(now).max(begun));
-            if since + patience <= now {
-                return Poll::Ready(None);
-            }
-            alarm.as_mut().reset(since + patience);
-        }
-        Poll::Pending
-    })
-    .await
+        alarm.as_mut().reset(since + patience);
+    }
+    Poll::Pending
 }

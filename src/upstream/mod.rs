@@ -10,13 +10,15 @@ pub mod tunnel;
 
 mod answer;
 mod connect;
-mod driver;
 mod frames;
+mod http1;
 mod lease;
 mod multiplex;
 mod outgoing;
 mod pool;
+mod pump;
 mod send;
+mod socket;
 mod tls;
 mod upgrade;
 

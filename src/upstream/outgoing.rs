@@ -29,7 +29,6 @@ pub(super) struct Progress {
     moved: AtomicU64,
     /// Whether the next bytes are the client's to send.
     waits_for_client: AtomicBool,
-    done: AtomicBool,
     /// Why the client's body broke off. Over HTTP/2 hyper only says that the stream was reset.
     broken: Mutex<Option<BoxError>>,
 }
@@ -42,7 +41,6 @@ impl Outgoing {
                 begun: Instant::now(),
                 moved: AtomicU64::new(0),
                 waits_for_client: AtomicBool::new(false),
-                done: AtomicBool::new(false),
                 broken: Mutex::new(None),
             })
         });
@@ -56,10 +54,6 @@ impl Outgoing {
 }
 
 impl Progress {
-    pub(super) fn is_done(&self) -> bool {
-        self.done.load(Ordering::Acquire)
-    }
-
     /// Since when the upstream has kept us waiting; `now` while it is the client's turn.
     pub(super) fn waiting_since(&self, now: Instant) -> Instant {
         if self.waits_for_client.load(Ordering::Acquire) {
@@ -73,13 +67,10 @@ impl Progress {
         self.broken.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn mark(&self, done: bool) {
+    fn mark(&self) {
         let moved = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.moved.store(moved, Ordering::Release);
         self.waits_for_client.store(false, Ordering::Release);
-        if done {
-            self.done.store(true, Ordering::Release);
-        }
     }
 }
 
@@ -101,7 +92,7 @@ impl http_body::Body for Outgoing {
                 Poll::Ready(Some(Err(told)))
             }
             Poll::Ready(frame) => {
-                progress.mark(frame.is_none() || self.body.is_end_stream());
+                progress.mark();
                 Poll::Ready(frame.map(|frame| frame.map(|frame| without_forbidden_trailers(frame, owned))))
             }
         }

@@ -5,20 +5,17 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Waker};
 use std::time::Duration;
 
-use hyper::client::conn::http1::SendRequest;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::connect::{Connected, Connector, Purpose};
-use super::driver::Driver;
 use super::error::UpstreamError;
+use super::http1::Connection;
 use super::lease::{Channel, Lease};
 use super::metrics::{Metrics, count};
 use super::multiplex::Shared;
-use super::outgoing::Outgoing;
 use super::settings::{Target, UpstreamSettings};
 
 pub(super) struct Pool {
@@ -26,7 +23,9 @@ pub(super) struct Pool {
     connector: Connector,
     connect: Duration,
     response: Duration,
-    idle: Mutex<Vec<Lease>>,
+    // Boxed: it goes through many hands, and a pointer moves cheaply.
+    #[allow(clippy::vec_box, reason = "taken out and put back whole for each request")]
+    idle: Mutex<Vec<Box<Lease>>>,
     shared: Mutex<Vec<Arc<Shared>>>,
     speaks: AtomicU8,
     slots: Arc<Slots>,
@@ -70,9 +69,8 @@ impl Pool {
     /// A connection for one request: one that is there, a new one, or the next one that becomes free within `connect`.
     ///
     /// `fresh` asks for one on which nothing was sent yet.
-    pub(super) async fn channel(self: &Arc<Self>, fresh: bool) -> Result<Channel, UpstreamError> {
-        let now = Instant::now();
-        if !fresh && let Some(channel) = self.take(now).await {
+    pub(super) async fn channel(self: &Arc<Self>, fresh: bool, now: Instant) -> Result<Channel, UpstreamError> {
+        if !fresh && let Some(channel) = self.take(now) {
             return Ok(channel);
         }
         // Boxed: while the pool is warm nobody comes here.
@@ -86,7 +84,7 @@ impl Pool {
             return self.dial(slot, deadline).await;
         }
         let Ok(_turn) = timeout_at(deadline, self.dialing.lock()).await else { return Err(self.connect_timeout()) };
-        if !fresh && let Some(channel) = self.take(Instant::now()).await {
+        if !fresh && let Some(channel) = self.take(Instant::now()) {
             return Ok(channel);
         }
         let Some(slot) = self.slot(fresh) else { return self.wait(deadline).await };
@@ -100,7 +98,7 @@ impl Pool {
         let deadline = Instant::now() + self.connect;
         let Some(slot) = self.slot(true) else { return Err(self.overload()) };
         match self.connected(Purpose::Tunnel, deadline).await? {
-            Connected::Http1(sender, driver) => Ok(Channel::Own(self.lease(sender, driver, slot))),
+            Connected::Http1(connection) => Ok(Channel::Own(self.lease(connection, slot))),
             Connected::Http2(sender) => {
                 let shared = Shared::new(sender, self.expiry(), slot);
                 shared.stream(&self.slots).map(Channel::Shared).ok_or_else(|| self.overload())
@@ -108,19 +106,19 @@ impl Pool {
         }
     }
 
-    /// Takes back a connection whose last answer was read to its end.
-    pub(super) fn give_back(&self, mut lease: Lease) {
-        if lease.sender.is_closed() {
+    /// Takes back a connection whose last answer was read to its end, `now`; one that is not at rest is closed.
+    pub(super) fn give_back(&self, mut lease: Box<Lease>, now: Instant) {
+        if !lease.connection.is_at_rest() {
             return;
         }
-        lease.rested = Instant::now();
+        lease.rested = now;
         lease.reused = true;
         self.metrics.idle.fetch_add(1, Ordering::Relaxed);
         lock(&self.idle).push(lease);
         self.slots.freed();
     }
 
-    async fn take(self: &Arc<Self>, now: Instant) -> Option<Channel> {
+    fn take(self: &Arc<Self>, now: Instant) -> Option<Channel> {
         if self.speaks.load(Ordering::Relaxed) != HTTP1 {
             let found = lock(&self.shared)
                 .iter()
@@ -131,24 +129,17 @@ impl Pool {
                 return Some(Channel::Shared(stream));
             }
         }
-        loop {
-            let mut lease = self.pop(now)?;
-            // It may have been closed while nobody looked. What comes of this is seen at once, so nobody has to be woken for it.
-            let here = lease.driver.turn(&mut Context::from_waker(Waker::noop()));
-            // Driven elsewhere, the end of an answer can be read a moment before its connection's task has seen it.
-            if lease.sender.is_ready() || !here && matches!(timeout(SETTLE, lease.sender.ready()).await, Ok(Ok(()))) {
-                count(&self.metrics.reuses);
-                return Some(Channel::Own(lease));
-            }
-        }
+        let lease = self.pop(now)?;
+        count(&self.metrics.reuses);
+        Some(Channel::Own(lease))
     }
 
     /// The connection that was used last: its upstream is the least likely to have given it up.
-    fn pop(&self, now: Instant) -> Option<Lease> {
+    fn pop(&self, now: Instant) -> Option<Box<Lease>> {
         loop {
-            let lease = lock(&self.idle).pop()?;
+            let mut lease = lock(&self.idle).pop()?;
             self.metrics.idle.fetch_sub(1, Ordering::Relaxed);
-            if is_good(&lease, now) {
+            if is_good(&mut lease, now) {
                 return Some(lease);
             }
         }
@@ -169,7 +160,7 @@ impl Pool {
             let mut freed = std::pin::pin!(self.slots.freed.notified());
             // From here on no word is missed, also one that comes before we look.
             freed.as_mut().enable();
-            if let Some(channel) = self.take(Instant::now()).await {
+            if let Some(channel) = self.take(Instant::now()) {
                 return Ok(channel);
             }
             if let Some(slot) = self.slots.take() {
@@ -185,9 +176,9 @@ impl Pool {
         let connected = self.connected(Purpose::Requests, deadline).await?;
         self.sweep();
         match connected {
-            Connected::Http1(sender, driver) => {
+            Connected::Http1(connection) => {
                 self.speaks.store(HTTP1, Ordering::Relaxed);
-                Ok(Channel::Own(self.lease(sender, driver, slot)))
+                Ok(Channel::Own(self.lease(connection, slot)))
             }
             Connected::Http2(sender) => {
                 self.speaks.store(HTTP2, Ordering::Relaxed);
@@ -216,17 +207,16 @@ impl Pool {
         }
     }
 
-    fn lease(&self, sender: SendRequest<Outgoing>, driver: Driver, slot: Slot) -> Lease {
+    fn lease(&self, connection: Box<Connection>, slot: Slot) -> Box<Lease> {
         let now = Instant::now();
-        Lease {
-            sender,
-            driver,
+        Box::new(Lease {
+            connection: *connection,
             alarm: Box::pin(sleep_until(now + self.response)),
             expires: self.expiry(),
             rested: now,
             reused: false,
-            _slot: slot,
-        }
+            slot,
+        })
     }
 
     /// Spread, so that connections that were made together do not end together.
@@ -247,13 +237,8 @@ impl Pool {
                 let Some(pool) = pool.upgrade() else { return };
                 let now = Instant::now();
                 lock(&pool.shared).retain(|shared| shared.is_open(now));
-                let dead: Vec<Lease> = lock(&pool.idle)
-                    .extract_if(.., |lease| {
-                        // Nobody else sees that the upstream has closed it; nobody has to be woken for it either.
-                        lease.driver.turn(&mut Context::from_waker(Waker::noop()));
-                        !is_good(lease, now)
-                    })
-                    .collect();
+                // Nobody else sees that the upstream has closed one.
+                let dead: Vec<Box<Lease>> = lock(&pool.idle).extract_if(.., |lease| !is_good(lease, now)).collect();
                 pool.metrics.idle.fetch_sub(dead.len(), Ordering::Relaxed);
             }
         });
@@ -268,8 +253,9 @@ impl Pool {
     }
 }
 
-fn is_good(lease: &Lease, now: Instant) -> bool {
-    !lease.sender.is_closed() && lease.expires > now && now.saturating_duration_since(lease.rested) < LONGEST_REST
+/// Whether the next request may go on it. It may have been closed, or spoken on, while nobody looked.
+fn is_good(lease: &mut Lease, now: Instant) -> bool {
+    lease.expires > now && now.saturating_duration_since(lease.rested) < LONGEST_REST && lease.connection.is_quiet()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -330,5 +316,4 @@ const LONGEST_REST: Duration = Duration::from_secs(60);
 const LIFETIME: Duration = Duration::from_secs(600);
 const SPREAD: Duration = Duration::from_secs(8);
 const SWEEP_EVERY: Duration = Duration::from_secs(15);
-const SETTLE: Duration = Duration::from_millis(50);
 const MOST_WAITING: usize = 1024;

@@ -1,17 +1,21 @@
 //! What an application is sent. A client's copies of our fields are gone by construction: there is no other way to make one.
 
+use std::sync::Arc;
+
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_KEY, TE,
-    TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_KEY, TE,
+    UPGRADE,
 };
 use http::uri::PathAndQuery;
 use http::{Method, Request, Uri, Version};
 use http_body::Body as _;
 use hyper::ext::Protocol;
 
-use super::outgoing::Outgoing;
+use super::http1::Sending;
+use super::outgoing::{Outgoing, Progress};
 use crate::web::body::Body;
 use crate::web::client::{ClientRequest, Upgrade};
+use crate::web::owned::Owned;
 
 /// A request for an upstream, complete but for what depends on which one it is.
 pub struct UpstreamRequest {
@@ -24,12 +28,11 @@ pub struct UpstreamRequest {
     pub(super) public: HeaderValue,
 }
 
-/// What is sent again when the connection turns out to have been closed: only what cannot have done harm.
+/// What is sent again over HTTP/2 when the connection turns out to have been closed: only what cannot have done harm.
 pub(super) struct Again {
     method: Method,
     uri: Uri,
     headers: HeaderMap,
-    version: Version,
 }
 
 impl UpstreamRequest {
@@ -93,22 +96,28 @@ impl UpstreamRequest {
             && matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
     }
 
-    /// As HTTP/1.1 writes it: the target in origin form and a `Host`.
-    pub(super) fn into_http1(self, host: HeaderValue, wrap: impl FnOnce(Body) -> Outgoing) -> Request<Outgoing> {
-        let mut headers = self.headers;
-        headers.insert(HOST, host);
-        if self.upgrade.is_some() {
-            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-        } else if headers.contains_key(TE) {
+    /// As HTTP/1.1 writes it, into `buffer`: the target in origin form and a `Host`.
+    pub(super) fn into_http1(
+        self,
+        host: &HeaderValue,
+        buffer: Vec<u8>,
+        owned: &Arc<Owned>,
+    ) -> (Sending, Option<Arc<Progress>>) {
+        let hop: &[_] = if self.upgrade.is_some() {
+            &[(CONNECTION, "upgrade"), (UPGRADE, "websocket")]
+        } else if self.headers.contains_key(TE) {
             // RFC 9110 section 10.1.4: `TE` is for the next hop.
-            headers.insert(CONNECTION, HeaderValue::from_static("te"));
-        }
-        if !self.body.is_end_stream() && self.body.size_hint().exact().is_none() {
-            // Without it hyper would drop the body of a GET.
-            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        }
-        assemble(self.method, Uri::from(self.target), headers, wrap(self.body), Version::HTTP_11)
+            &[(CONNECTION, "te")]
+        } else {
+            &[]
+        };
+        let (body, progress) = if self.body.is_end_stream() {
+            (None, None)
+        } else {
+            let (body, progress) = Outgoing::new(self.body, owned);
+            (Some(body), progress)
+        };
+        (Sending::new(buffer, &self.method, &self.target, host, &self.headers, hop, body), progress)
     }
 
     /// As HTTP/2 has it: the authority in the target, and no `Host`.
@@ -120,7 +129,7 @@ impl UpstreamRequest {
     ) -> Result<Request<Outgoing>, http::Error> {
         let scheme = if https { "https" } else { "http" };
         let uri = Uri::builder().scheme(scheme).authority(host.as_bytes()).path_and_query(self.target).build()?;
-        let mut request = assemble(self.method, uri, self.headers, wrap(self.body), Version::HTTP_2);
+        let mut request = assemble(self.method, uri, self.headers, wrap(self.body));
         if self.upgrade.is_some() {
             // RFC 8441 section 5: the pseudo-fields say what key and `Upgrade` say over HTTP/1.1.
             *request.method_mut() = Method::CONNECT;
@@ -139,25 +148,20 @@ impl std::fmt::Debug for UpstreamRequest {
 
 impl Again {
     pub(super) fn of(request: &Request<Outgoing>) -> Self {
-        Self {
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            headers: request.headers().clone(),
-            version: request.version(),
-        }
+        Self { method: request.method().clone(), uri: request.uri().clone(), headers: request.headers().clone() }
     }
 
     pub(super) fn into_request(self, empty: Outgoing) -> Request<Outgoing> {
-        assemble(self.method, self.uri, self.headers, empty, self.version)
+        assemble(self.method, self.uri, self.headers, empty)
     }
 }
 
-fn assemble(method: Method, uri: Uri, headers: HeaderMap, body: Outgoing, version: Version) -> Request<Outgoing> {
+fn assemble(method: Method, uri: Uri, headers: HeaderMap, body: Outgoing) -> Request<Outgoing> {
     let mut request = Request::new(body);
     *request.method_mut() = method;
     *request.uri_mut() = uri;
     *request.headers_mut() = headers;
-    *request.version_mut() = version;
+    *request.version_mut() = Version::HTTP_2;
     request
 }
 

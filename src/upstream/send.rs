@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Request, Response};
+use tokio::time::Instant;
 
-use super::answer::{Reader, flaw, pass_on};
+use super::answer::{Reader, flaw, pass_on, pass_on_shared};
 use super::error::UpstreamError;
-use super::lease::{Channel, Failure};
+use super::http1;
+use super::lease::{Channel, Failure, Lease};
 use super::metrics::{Snapshot, count};
+use super::multiplex::Stream;
 use super::outgoing::{Outgoing, Progress};
 use super::pool::Pool;
 use super::request::{Again, UpstreamRequest};
@@ -94,59 +97,97 @@ impl Upstream {
         if request.upgrade.is_some() {
             return Box::pin(self.switch(request)).await;
         }
-        let tainted = request.binds_its_connection();
-        let repeatable = request.is_repeatable();
-        let mut channel = self.pool.channel(false).await?;
-        let (mut message, progress) = self.message(request, &channel)?;
-        let mut attempts = 0;
-        loop {
-            let copy = (repeatable && channel.is_reused()).then(|| Again::of(&message));
-            let failure = match channel.exchange(message, progress.as_ref(), self.response).await {
-                Ok(response) => {
-                    if let Some(why) = flaw(&response) {
-                        return Err(self.malformed(why.to_owned()));
-                    }
-                    return Ok(Answer::Response(pass_on(response, channel, progress, tainted, &self.reader)));
-                }
-                Err(failure) => failure,
-            };
-            if let Some(source) = progress.as_ref().and_then(|progress| progress.take_broken()) {
-                return Err(UpstreamError::Request { upstream: Arc::clone(&self.name), source });
-            }
-            drop(channel);
-            attempts += 1;
-            let (again, version) = match failure {
-                Failure::TimedOut => return Err(UpstreamError::ResponseTimeout { upstream: Arc::clone(&self.name) }),
-                Failure::Unsent(unsent, error) if attempts < MOST_ATTEMPTS => {
-                    tracing::debug!(upstream = %self.name, %error, "sending again what was not sent");
-                    let version = unsent.version();
-                    (*unsent, version)
-                }
-                Failure::Unsent(_, error) => return Err(self.lost(error)),
-                Failure::Lost(error) => match copy {
-                    Some(copy) if attempts < MOST_ATTEMPTS && !error.is_parse() && !error.is_user() => {
-                        let again = copy.into_request(Outgoing::nothing());
-                        let version = again.version();
-                        (again, version)
-                    }
-                    _ => return Err(self.lost(error)),
-                },
-            };
-            count(&self.pool.metrics.retries);
-            message = again;
-            // After one bad surprise with kept connections there may be more of them.
-            channel = self.pool.channel(true).await?;
-            if channel.version() != version {
-                return Err(self.malformed("it changed its protocol between two connections".to_owned()));
-            }
+        let now = Instant::now();
+        match self.pool.channel(false, now).await? {
+            Channel::Own(lease) => self.over_http1(request, lease, now).await,
+            // Boxed, so that requests of the other kind keep no room for it.
+            Channel::Shared(stream) => Box::pin(self.over_http2(request, stream)).await,
         }
     }
 
-    /// The request as the connection's protocol has it.
+    async fn over_http1(
+        &self,
+        request: UpstreamRequest,
+        mut lease: Box<Lease>,
+        mut begun: Instant,
+    ) -> Result<Answer, UpstreamError> {
+        let tainted = request.binds_its_connection();
+        let repeatable = request.is_repeatable();
+        let progress = self.begin(&mut lease, request);
+        let mut attempts = 0;
+        loop {
+            let failure = match lease.exchange(progress.as_ref(), begun, self.response, false).await {
+                Ok((head, length)) => {
+                    return Ok(Answer::Response(pass_on(head, length, lease, tainted, &self.reader, begun)));
+                }
+                Err(failure) => failure,
+            };
+            self.check_body(progress.as_ref())?;
+            attempts += 1;
+            let error = self.ended(failure)?;
+            let reused = lease.reused;
+            let mut again = lease.connection.take_request();
+            drop(lease);
+            if attempts == MOST_ATTEMPTS || !(again.is_unsent() || repeatable && reused) {
+                return Err(self.lost(error));
+            }
+            tracing::debug!(upstream = %self.name, %error, "sending a request again whose connection was closed");
+            count(&self.pool.metrics.retries);
+            again.rewind();
+            begun = Instant::now();
+            // After one bad surprise with kept connections there may be more of them.
+            lease = match self.pool.channel(true, begun).await? {
+                Channel::Own(lease) => lease,
+                Channel::Shared(_) => return Err(self.changed_protocol()),
+            };
+            lease.connection.begin(again);
+        }
+    }
+
+    /// Begins a request on an HTTP/1.1 connection.
+    pub(super) fn begin(&self, lease: &mut Lease, request: UpstreamRequest) -> Option<Arc<Progress>> {
+        let host = self.host.clone().unwrap_or_else(|| request.public.clone());
+        let (sending, progress) = request.into_http1(&host, lease.connection.buffer(), &self.reader.owned);
+        lease.connection.begin(sending);
+        progress
+    }
+
+    async fn over_http2(&self, request: UpstreamRequest, mut stream: Stream) -> Result<Answer, UpstreamError> {
+        let repeatable = request.is_repeatable();
+        let (mut message, progress) = self.message(request)?;
+        let mut attempts = 0;
+        loop {
+            let copy = (repeatable && stream.is_reused()).then(|| Again::of(&message));
+            let failure = match stream.exchange(message, progress.as_ref(), self.response).await {
+                Ok(head) => {
+                    flaw(head.headers()).map_err(|why| self.malformed(why.to_owned()))?;
+                    return Ok(Answer::Response(pass_on_shared(head, stream, &self.reader)));
+                }
+                Err(failure) => failure,
+            };
+            self.check_body(progress.as_ref())?;
+            drop(stream);
+            attempts += 1;
+            let Failure::Connection(mut error) = failure else { return Err(self.response_timeout()) };
+            let unsent = error.take_message();
+            let error = error.into_error();
+            let lost = || !error.is_parse() && !error.is_user();
+            let again = unsent.or_else(|| copy.filter(|_| lost()).map(|copy| copy.into_request(Outgoing::nothing())));
+            let Some(again) = again.filter(|_| attempts < MOST_ATTEMPTS) else { return Err(self.failed(error)) };
+            tracing::debug!(upstream = %self.name, %error, "sending a request again whose connection was closed");
+            count(&self.pool.metrics.retries);
+            message = again;
+            stream = match self.pool.channel(true, Instant::now()).await? {
+                Channel::Shared(stream) => stream,
+                Channel::Own(_) => return Err(self.changed_protocol()),
+            };
+        }
+    }
+
+    /// The request as HTTP/2 has it.
     pub(super) fn message(
         &self,
         request: UpstreamRequest,
-        channel: &Channel,
     ) -> Result<(Request<Outgoing>, Option<Arc<Progress>>), UpstreamError> {
         let host = self.host.clone().unwrap_or_else(|| request.public.clone());
         let mut progress = None;
@@ -155,13 +196,27 @@ impl Upstream {
             progress = moving;
             outgoing
         };
-        let message = match channel {
-            Channel::Own(_) => request.into_http1(host, wrap),
-            Channel::Shared(_) => request
-                .into_http2(&host, self.https, wrap)
-                .map_err(|error| self.malformed(format!("no request can be made for it: {error}")))?,
-        };
+        let message = request
+            .into_http2(&host, self.https, wrap)
+            .map_err(|error| self.malformed(format!("no request can be made for it: {error}")))?;
         Ok((message, progress))
+    }
+
+    /// Whether it was the request's body that broke off.
+    fn check_body(&self, progress: Option<&Arc<Progress>>) -> Result<(), UpstreamError> {
+        match progress.and_then(|progress| progress.take_broken()) {
+            Some(source) => Err(UpstreamError::Request { upstream: Arc::clone(&self.name), source }),
+            None => Ok(()),
+        }
+    }
+
+    /// How an HTTP/1.1 connection ended, if that is what happened.
+    pub(super) fn ended(&self, failure: Failure<http1::Failure>) -> Result<std::io::Error, UpstreamError> {
+        match failure {
+            Failure::TimedOut => Err(self.response_timeout()),
+            Failure::Connection(http1::Failure::Malformed(why)) => Err(self.malformed(why)),
+            Failure::Connection(http1::Failure::Ended(error)) => Ok(error),
+        }
     }
 
     pub(super) fn reader(&self) -> &Arc<Reader> {
@@ -176,16 +231,28 @@ impl Upstream {
         UpstreamError::Malformed { upstream: Arc::clone(&self.name), why }
     }
 
-    /// Whose fault it is that the connection ended.
-    pub(super) fn lost(&self, error: hyper::Error) -> UpstreamError {
-        let upstream = Arc::clone(&self.name);
+    pub(super) fn response_timeout(&self) -> UpstreamError {
+        UpstreamError::ResponseTimeout { upstream: Arc::clone(&self.name) }
+    }
+
+    fn changed_protocol(&self) -> UpstreamError {
+        self.malformed("it changed its protocol between two connections".to_owned())
+    }
+
+    /// It closed the connection.
+    pub(super) fn lost(&self, error: impl Into<BoxError>) -> UpstreamError {
+        UpstreamError::Closed { upstream: Arc::clone(&self.name), source: error.into() }
+    }
+
+    /// Whose fault it is that there is no answer over HTTP/2.
+    pub(super) fn failed(&self, error: hyper::Error) -> UpstreamError {
         if error.is_user() {
-            return UpstreamError::Request { upstream, source: BoxError::from(error) };
+            return UpstreamError::Request { upstream: Arc::clone(&self.name), source: error.into() };
         }
         if error.is_parse() {
-            return UpstreamError::Malformed { upstream, why: error.to_string() };
+            return self.malformed(error.to_string());
         }
-        UpstreamError::Closed { upstream, source: error }
+        self.lost(error)
     }
 }
 

@@ -2,18 +2,23 @@
 
 use std::future::Future;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, ReadHalf, WriteHalf, split};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::frames::Frames;
-use super::lease::Channel;
+use super::lease::Lease;
+use super::multiplex::Stream;
+use super::pool::Slot;
+use super::socket::Socket;
 
 /// Why we end a WebSocket (RFC 6455 section 7.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,14 +47,66 @@ impl CloseCode {
 }
 
 /// The upstream's side of a tunnel. It counts as one of the upstream's connections while it exists.
-pub struct Wire {
-    io: TokioIo<Upgraded>,
-    _channel: Channel,
+pub struct Wire(Io);
+
+enum Io {
+    /// With what came behind the 101.
+    Http1 {
+        socket: Socket,
+        ahead: Bytes,
+        _slot: Slot,
+    },
+    Http2 {
+        io: TokioIo<Upgraded>,
+        _stream: Stream,
+    },
 }
 
 impl Wire {
-    pub(super) fn new(io: TokioIo<Upgraded>, channel: Channel) -> Self {
-        Self { io, _channel: channel }
+    pub(super) fn http1(lease: Lease) -> Self {
+        let (socket, ahead) = lease.connection.into_parts();
+        Self(Io::Http1 { socket, ahead, _slot: lease.slot })
+    }
+
+    pub(super) fn http2(io: TokioIo<Upgraded>, stream: Stream) -> Self {
+        Self(Io::Http2 { io, _stream: stream })
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().0 {
+            Io::Http1 { ahead, .. } if !ahead.is_empty() => {
+                let now = ahead.split_to(ahead.len().min(buf.remaining()));
+                buf.put_slice(&now);
+                Poll::Ready(Ok(()))
+            }
+            Io::Http1 { socket, .. } => Pin::new(socket).poll_read(cx, buf),
+            Io::Http2 { io, .. } => Pin::new(io).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().0 {
+            Io::Http1 { socket, .. } => Pin::new(socket).poll_write(cx, bytes),
+            Io::Http2 { io, .. } => Pin::new(io).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().0 {
+            Io::Http1 { socket, .. } => Pin::new(socket).poll_flush(cx),
+            Io::Http2 { io, .. } => Pin::new(io).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().0 {
+            Io::Http1 { socket, .. } => Pin::new(socket).poll_shutdown(cx),
+            Io::Http2 { io, .. } => Pin::new(io).poll_shutdown(cx),
+        }
     }
 }
 
@@ -93,10 +150,9 @@ pub async fn tunnel(
         },
         _ = &mut end => return closed,
     };
-    let Wire { io, _channel } = upstream;
     let movement = Movement::new();
     let (client_read, client_write) = split(client);
-    let (upstream_read, upstream_write) = split(io);
+    let (upstream_read, upstream_write) = split(upstream);
     let mut down = Down { from: upstream_read, to: client_write, frames: Frames::default(), bytes: 0 };
     let mut up = Up { from: client_read, to: upstream_write, bytes: 0 };
     {

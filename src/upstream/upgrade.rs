@@ -8,13 +8,13 @@ use http::header::{
     UPGRADE,
 };
 use http::{Response, StatusCode};
-use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use super::answer::{flaw, pass_on};
+use super::answer::{flaw, pass_on, pass_on_shared};
 use super::error::UpstreamError;
-use super::lease::{Channel, Failure};
+use super::lease::{Channel, Failure, Lease};
+use super::multiplex::Stream;
 use super::request::UpstreamRequest;
 use super::send::{Answer, Upstream};
 use super::tunnel::Wire;
@@ -36,48 +36,72 @@ impl Upstream {
         }
         let expected = request.headers.get(SEC_WEBSOCKET_KEY).map(|key| accept(key.as_bytes())).unwrap_or_default();
 
-        let mut channel = self.pool.tunnel().await?;
-        let opened = match &channel {
-            Channel::Own(_) => StatusCode::SWITCHING_PROTOCOLS,
-            Channel::Shared(_) => StatusCode::OK,
-        };
-        let (message, _) = self.message(request, &channel)?;
-        let response = match channel.exchange(message, None, self.patience()).await {
-            Ok(response) => response,
-            Err(Failure::TimedOut) => return Err(UpstreamError::ResponseTimeout { upstream: self.name.clone() }),
-            Err(Failure::Unsent(_, error) | Failure::Lost(error)) => return Err(self.lost(error)),
-        };
-        if response.status() != opened {
-            if let Some(why) = flaw(&response) {
-                return Err(self.malformed(why.to_owned()));
-            }
-            // A 2xx would be the tunnel that there is not.
-            if (over_http2 || opened == StatusCode::OK) && response.status().is_success() {
-                return Err(self.malformed("it did not switch to WebSocket".to_owned()));
-            }
-            return Ok(Answer::Response(pass_on(response, channel, None, true, self.reader())));
+        match self.pool.tunnel().await? {
+            Channel::Own(lease) => self.switch_http1(request, lease, over_http2, expected).await,
+            Channel::Shared(stream) => self.switch_http2(request, stream, over_http2, expected).await,
         }
-        if opened == StatusCode::SWITCHING_PROTOCOLS && !is_valid(response.headers(), &expected) {
-            return Err(self.malformed("its 101 does not fit the request".to_owned()));
-        }
-        // A client that speaks HTTP/1.1 waits for the proof that HTTP/2 does not have.
-        self.take_over(response, channel, (!over_http2).then_some(expected)).await
     }
 
-    async fn take_over(
+    async fn switch_http1(
         &self,
-        mut response: Response<Incoming>,
-        channel: Channel,
-        proof: Option<String>,
+        request: UpstreamRequest,
+        mut lease: Box<Lease>,
+        over_http2: bool,
+        expected: String,
     ) -> Result<Answer, UpstreamError> {
-        let upgraded = hyper::upgrade::on(&mut response);
-        let io = match timeout(self.patience(), upgraded).await {
-            Ok(Ok(upgraded)) => TokioIo::new(upgraded),
-            Ok(Err(error)) => return Err(self.lost(error)),
-            Err(_) => return Err(UpstreamError::ResponseTimeout { upstream: self.name.clone() }),
+        let begun = Instant::now();
+        self.begin(&mut lease, request);
+        let (mut head, length) = match lease.exchange(None, begun, self.patience(), true).await {
+            Ok(answer) => answer,
+            Err(failure) => return Err(self.lost(self.ended(failure)?)),
         };
+        if head.status() != StatusCode::SWITCHING_PROTOCOLS {
+            // A 2xx would be the tunnel that there is not.
+            if over_http2 && head.status().is_success() {
+                return Err(self.malformed(NOT_SWITCHED.to_owned()));
+            }
+            return Ok(Answer::Response(pass_on(head, length, lease, true, self.reader(), begun)));
+        }
+        if !is_valid(head.headers(), &expected) {
+            return Err(self.malformed("its 101 does not fit the request".to_owned()));
+        }
+        let fields = std::mem::take(head.headers_mut());
+        self.take_over(fields, Wire::http1(*lease), (!over_http2).then_some(expected))
+    }
+
+    async fn switch_http2(
+        &self,
+        request: UpstreamRequest,
+        mut stream: Stream,
+        over_http2: bool,
+        expected: String,
+    ) -> Result<Answer, UpstreamError> {
+        let (message, _) = self.message(request)?;
+        let mut head = match stream.exchange(message, None, self.patience()).await {
+            Ok(head) => head,
+            Err(Failure::TimedOut) => return Err(self.response_timeout()),
+            Err(Failure::Connection(error)) => return Err(self.failed(error.into_error())),
+        };
+        if head.status() != StatusCode::OK {
+            flaw(head.headers()).map_err(|why| self.malformed(why.to_owned()))?;
+            if head.status().is_success() {
+                return Err(self.malformed(NOT_SWITCHED.to_owned()));
+            }
+            return Ok(Answer::Response(pass_on_shared(head, stream, self.reader())));
+        }
+        let io = match timeout(self.patience(), hyper::upgrade::on(&mut head)).await {
+            Ok(Ok(upgraded)) => TokioIo::new(upgraded),
+            Ok(Err(error)) => return Err(self.failed(error)),
+            Err(_) => return Err(self.response_timeout()),
+        };
+        let fields = std::mem::take(head.headers_mut());
+        // A client that speaks HTTP/1.1 waits for the proof that HTTP/2 does not have.
+        self.take_over(fields, Wire::http2(io, stream), (!over_http2).then_some(expected))
+    }
+
+    fn take_over(&self, fields: HeaderMap, io: Wire, proof: Option<String>) -> Result<Answer, UpstreamError> {
         let mut head = Response::new(());
-        *head.headers_mut() = std::mem::take(response.headers_mut());
+        *head.headers_mut() = fields;
         let fields = head.headers_mut();
         headers::remove_hop_by_hop(fields);
         fields.remove(CONTENT_LENGTH);
@@ -89,7 +113,7 @@ impl Upstream {
             fields.insert(UPGRADE, HeaderValue::from_static("websocket"));
             *head.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         }
-        Ok(Answer::Switched { response: head, io: Wire::new(io, channel) })
+        Ok(Answer::Switched { response: head, io })
     }
 }
 
@@ -120,6 +144,8 @@ fn nonce() -> HeaderValue {
     let random: &dyn Random = &SystemRandom;
     HeaderValue::try_from(STANDARD.encode(random.bytes::<16>())).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
+
+const NOT_SWITCHED: &str = "it did not switch to WebSocket";
 
 #[cfg(test)]
 mod tests {

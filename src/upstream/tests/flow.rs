@@ -169,6 +169,61 @@ async fn a_slow_upstream_holds_the_client_back() {
     assert!(polled.load(Ordering::SeqCst) < 32 * 1024 * 1024, "{polled:?}");
 }
 
+/// HTTP-15: an upload goes on while its answer has begun and nobody reads that, and a clean end of both frees the connection.
+#[tokio::test]
+async fn an_upload_goes_on_beside_its_answer() {
+    let (whole, uploaded) = tokio::sync::mpsc::unbounded_channel();
+    let script = Script::new(move |mut peer| {
+        let whole = whole.clone();
+        async move {
+            while let Some(head) = peer.head().await {
+                if head.starts_with("GET") {
+                    peer.say(OK).await;
+                    continue;
+                }
+                peer.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n").await;
+                peer.stream.read_exact(&mut vec![0; 8 * 1024 * 1024]).await.unwrap();
+                let _ = whole.send(());
+                peer.say("1\r\nc\r\n0\r\nX-Sum: 1\r\n\r\n").await;
+            }
+        }
+    })
+    .await;
+    let mut uploaded = uploaded;
+    let upstream = script.upstream();
+    let upload = request("POST", "/", &[("content-length", "8388608")], Body::full(vec![0; 8 * 1024 * 1024]));
+    let answer = response(&upstream, upload).await.unwrap();
+    timeout(Duration::from_secs(5), uploaded.recv()).await.unwrap().unwrap();
+    let body = timeout(Duration::from_secs(5), Limited::new(answer.into_body(), 10).collect()).await.unwrap().unwrap();
+    assert_eq!(body.trailers().unwrap()["x-sum"], "1");
+    assert_eq!(body.to_bytes(), "abc");
+    assert_eq!(ask(&upstream, get("/")).await.unwrap(), "ok");
+    assert_eq!(script.connections(), 1);
+}
+
+/// HTTP-16: an upload that breaks off after its answer has begun breaks that off too.
+#[tokio::test]
+async fn a_broken_upload_breaks_its_answer() {
+    let script = Script::new(|mut peer| async move {
+        peer.head().await;
+        peer.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+        peer.rest().await;
+    })
+    .await;
+    let (breaks, broken) = tokio::sync::oneshot::channel::<()>();
+    let body = futures_util::stream::unfold(Some(broken), |broken| async move {
+        let _ = broken?.await;
+        Some((Err::<Frame<bytes::Bytes>, _>(std::io::Error::other("planted")), None))
+    });
+    let upload =
+        request("POST", "/", &[("transfer-encoding", "chunked")], Body::stream(StreamBody::new(Box::pin(body))));
+    let upstream = script.upstream();
+    let answer = response(&upstream, upload).await.unwrap();
+    breaks.send(()).unwrap();
+    assert!(text(answer).await.is_err());
+    assert_eq!(upstream.metrics().open, 0);
+}
+
 /// HTTP-15: an event arrives when it is sent, not when a buffer is full.
 #[tokio::test]
 async fn events_are_passed_on_at_once() {

@@ -1,0 +1,72 @@
+//! An answer that has begun while its request is still being uploaded: the upload must move however slowly the answer is read.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::Frame;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::time::Instant;
+
+use super::answer::Reader;
+use super::lease::Lease;
+use crate::web::body::BoxError;
+
+/// What comes of the answer; `None` is its end.
+type Piece = Option<Result<Frame<Bytes>, BoxError>>;
+
+/// The answer of such a connection. Dropping it ends the connection.
+pub(super) struct Pumped(Receiver<Piece>);
+
+/// Moves both bodies in a task of their own from here on, and gives the connection back when both are over.
+pub(super) fn start(lease: Box<Lease>, reusable: bool, reader: &Arc<Reader>) -> Pumped {
+    let (pieces, answer) = mpsc::channel(AT_ONCE);
+    tokio::spawn(pump(lease, reusable, Arc::clone(reader), pieces));
+    Pumped(answer)
+}
+
+async fn pump(mut lease: Box<Lease>, reusable: bool, reader: Arc<Reader>, pieces: Sender<Piece>) {
+    let connection = &mut lease.connection;
+    loop {
+        let next = tokio::select! {
+            () = pieces.closed() => return,
+            piece = poll_fn(|cx| {
+                if let Poll::Ready(Err(error)) = connection.poll_request(cx) {
+                    return Poll::Ready(Some(Err(error)));
+                }
+                connection.poll_body(cx)
+            }) => piece,
+        };
+        let goes_on = matches!(next, Some(Ok(_)));
+        let mut place = pin!(pieces.reserve());
+        let place = poll_fn(|cx| match connection.poll_request(cx) {
+            Poll::Ready(Err(_)) => Poll::Ready(None),
+            _ => place.as_mut().poll(cx).map(Result::ok),
+        });
+        let Some(place) = place.await else { return };
+        if !goes_on && reusable && connection.is_at_rest() {
+            // Before the end is told, so that whoever reads it finds the connection in the pool.
+            place.send(next.map(|piece| piece.map_err(Into::into)));
+            reader.pool.give_back(lease, Instant::now());
+            return;
+        }
+        place.send(next.map(|piece| piece.map_err(Into::into)));
+        if !goes_on {
+            return;
+        }
+    }
+}
+
+impl Pumped {
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        Poll::Ready(match ready!(self.0.poll_recv(cx)) {
+            Some(piece) => piece,
+            None => Some(Err("the connection ended before the answer did".into())),
+        })
+    }
+}
+
+/// Pieces of an answer that wait for its reader.
+const AT_ONCE: usize = 1;
