@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// Where memory comes from: less work per allocation than the system's, and less of it spread about.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     vestibule::cli::main()
 }
