@@ -7,16 +7,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, PROXY_AUTHENTICATE, TRANSFER_ENCODING, WWW_AUTHENTICATE,
-};
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
 use http::{Response, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::error::UpstreamError;
-use super::http1::Length;
+use super::http1::{Head, content_length};
 use super::lease::Lease;
 use super::multiplex::Stream;
 use super::pool::Pool;
@@ -33,39 +31,23 @@ pub(super) struct Reader {
     pub(super) idle: Option<Duration>,
 }
 
-/// RFC 9112 section 6.3: a head that two readers could read in two ways is no answer.
+/// RFC 9113 section 8.1.1: an answer over HTTP/2 that says two lengths, or none that is one, is no answer.
 pub(super) fn flaw(fields: &HeaderMap) -> Result<(), &'static str> {
     let mut lengths = fields.get_all(CONTENT_LENGTH).iter();
-    let length = lengths.next();
-    if lengths.next().is_some() {
-        return Err("Content-Length comes twice");
-    }
-    if length.is_some_and(|length| length.is_empty() || !length.as_bytes().iter().all(u8::is_ascii_digit)) {
-        return Err("Content-Length is no number");
-    }
-    let mut codings = fields.get_all(TRANSFER_ENCODING).iter();
-    if let Some(coding) = codings.next() {
-        if length.is_some() {
-            return Err("both Content-Length and Transfer-Encoding");
-        }
-        if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-            return Err("an unknown Transfer-Encoding");
-        }
-    }
-    Ok(())
+    lengths.next().map(content_length).transpose()?;
+    lengths.next().map_or(Ok(()), |_| Err("Content-Length comes twice"))
 }
 
 /// An HTTP/1.1 answer as it goes on: end-to-end fields, and a body that gives the connection back when it was read to its end.
 pub(super) fn pass_on(
-    mut head: Response<()>,
-    length: Length,
+    answer: Head,
     mut lease: Box<Lease>,
     tainted: bool,
     reader: &Arc<Reader>,
     now: Instant,
 ) -> Response<Body> {
-    let reusable =
-        !tainted && length != Length::UntilClose && head.version() == Version::HTTP_11 && may_be_shared(head.headers());
+    let Head { mut head, reusable, .. } = answer;
+    let reusable = reusable && !tainted;
     headers::remove_hop_by_hop(head.headers_mut());
     // Which version the upstream speaks is not the client's affair.
     *head.version_mut() = Version::HTTP_11;
@@ -98,23 +80,12 @@ pub(super) fn pass_on_shared(mut head: Response<Incoming>, stream: Stream, reade
     })
 }
 
-/// Whether the next request on the connection may be another person's (RFC 4559 signs in the connection, not the request).
-fn may_be_shared(fields: &HeaderMap) -> bool {
-    let closes = fields.get_all(CONNECTION).iter().any(|value| names(value, b"close"));
-    let challenges = [WWW_AUTHENTICATE, PROXY_AUTHENTICATE];
-    !closes && !challenges.iter().any(|name| fields.get_all(name).iter().any(is_of_the_connection))
-}
-
 /// Whether credentials or a challenge are for the connection: NTLM and Negotiate, in any place of a list.
 pub(super) fn is_of_the_connection(value: &HeaderValue) -> bool {
     value.as_bytes().split(|&byte| byte == b',').any(|part| {
         let scheme = part.trim_ascii().split(|&byte| byte == b' ').next().unwrap_or_default();
         [&b"ntlm"[..], b"negotiate", b"kerberos"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
     })
-}
-
-fn names(value: &HeaderValue, token: &[u8]) -> bool {
-    value.as_bytes().split(|&byte| byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(token))
 }
 
 /// Dropped before its end, it takes the connection (or the stream) with it: the upstream sees that nobody listens.

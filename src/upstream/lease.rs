@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::http1::{self, Connection, Length};
+use super::http1::{self, Connection, Head};
 use super::multiplex::Stream;
 use super::outgoing::{Outgoing, Progress};
 use super::pool::Slot;
@@ -50,7 +50,7 @@ impl Lease {
         begun: Instant,
         patience: Duration,
         switches: bool,
-    ) -> Result<(Response<()>, Length), Failure<http1::Failure>> {
+    ) -> Result<Head, Failure<http1::Failure>> {
         let Self { connection, alarm, .. } = self;
         poll_fn(|cx| match connection.poll_head(cx, switches) {
             Poll::Ready(head) => Poll::Ready(head.map_err(Failure::Connection)),

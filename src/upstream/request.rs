@@ -21,7 +21,10 @@ use crate::web::owned::Owned;
 pub struct UpstreamRequest {
     pub(super) method: Method,
     pub(super) target: PathAndQuery,
+    /// The client's fields that go on.
     pub(super) headers: HeaderMap,
+    /// Ours, under names that no field of a client's has any more.
+    pub(super) ours: Vec<(HeaderName, HeaderValue)>,
     pub(super) body: Body,
     pub(super) upgrade: Option<Upgrade>,
     /// The authority that the browser sees.
@@ -49,45 +52,29 @@ impl UpstreamRequest {
     ) -> Self {
         let forwarded_for = client.forwarded_for_value();
         let ClientRequest {
-            method,
-            path,
-            mut headers,
-            cookies,
-            origin,
-            authority: public,
-            upgrade,
-            takes_trailers,
-            ..
+            method, path, headers, cookies, origin, authority: public, upgrade, takes_trailers, ..
         } = client;
-        headers.remove(CONTENT_LENGTH);
+        let proto = HeaderValue::from_static(if origin.https { "https" } else { "http" });
+        let mut ours = Vec::with_capacity(identity.len() + MOST_OTHERS);
+        ours.push((X_FORWARDED_FOR, forwarded_for));
+        ours.push((X_FORWARDED_PROTO, proto));
+        ours.push((X_FORWARDED_HOST, public.clone()));
+        ours.extend_from_slice(identity);
+        ours.extend(cookies.forward.map(|cookies| (COOKIE, cookies)));
+        ours.extend(authorization.map(|authorization| (AUTHORIZATION, authorization)));
+        if takes_trailers {
+            ours.push((TE, HeaderValue::from_static("trailers")));
+        }
         if body.is_end_stream() && matches!(method, Method::POST | Method::PUT | Method::PATCH) {
             // RFC 9110 section 8.6: methods that mean a body say so when there is none.
-            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+            ours.push((CONTENT_LENGTH, HeaderValue::from_static("0")));
         }
-        if let Some(cookies) = cookies.forward {
-            headers.insert(COOKIE, cookies);
-        }
-        if let Some(authorization) = authorization {
-            headers.insert(AUTHORIZATION, authorization);
-        }
-        if takes_trailers {
-            headers.insert(TE, HeaderValue::from_static("trailers"));
-        }
-        headers.insert(X_FORWARDED_FOR, forwarded_for);
-        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(if origin.https { "https" } else { "http" }));
-        headers.insert(X_FORWARDED_HOST, public.clone());
-        for (name, _) in identity {
-            headers.remove(name);
-        }
-        for (name, value) in identity {
-            headers.append(name, value.clone());
-        }
-        Self { method, target: path.target().clone(), headers, body, upgrade, public }
+        Self { method, target: path.target().clone(), headers, ours, body, upgrade, public }
     }
 
     /// Whether credentials are for the connection that they come on, which then is nobody else's.
     pub(super) fn binds_its_connection(&self) -> bool {
-        self.headers.get_all(AUTHORIZATION).iter().any(super::answer::is_of_the_connection)
+        self.ours.iter().any(|(name, value)| *name == AUTHORIZATION && super::answer::is_of_the_connection(value))
     }
 
     /// Whether it may be sent twice (RFC 9110 section 9.2.2): idempotent, and nothing of a body to lose.
@@ -98,36 +85,42 @@ impl UpstreamRequest {
 
     /// As HTTP/1.1 writes it, into `buffer`: the target in origin form and a `Host`.
     pub(super) fn into_http1(
-        self,
+        mut self,
         host: &HeaderValue,
         buffer: Vec<u8>,
         owned: &Arc<Owned>,
     ) -> (Sending, Option<Arc<Progress>>) {
-        let hop: &[_] = if self.upgrade.is_some() {
-            &[(CONNECTION, "upgrade"), (UPGRADE, "websocket")]
-        } else if self.headers.contains_key(TE) {
+        if self.upgrade.is_some() {
+            self.ours.push((CONNECTION, HeaderValue::from_static("upgrade")));
+            self.ours.push((UPGRADE, HeaderValue::from_static("websocket")));
+        } else if self.ours.iter().any(|(name, _)| *name == TE) {
             // RFC 9110 section 10.1.4: `TE` is for the next hop.
-            &[(CONNECTION, "te")]
-        } else {
-            &[]
-        };
+            self.ours.push((CONNECTION, HeaderValue::from_static("te")));
+        }
         let (body, progress) = if self.body.is_end_stream() {
             (None, None)
         } else {
             let (body, progress) = Outgoing::new(self.body, owned);
             (Some(body), progress)
         };
-        (Sending::new(buffer, &self.method, &self.target, host, &self.headers, hop, body), progress)
+        (Sending::new(buffer, &self.method, &self.target, host, &self.headers, &self.ours, body), progress)
     }
 
     /// As HTTP/2 has it: the authority in the target, and no `Host`.
     pub(super) fn into_http2(
-        self,
+        mut self,
         host: &HeaderValue,
         https: bool,
         wrap: impl FnOnce(Body) -> Outgoing,
     ) -> Result<Request<Outgoing>, http::Error> {
         let scheme = if https { "https" } else { "http" };
+        self.headers.remove(CONTENT_LENGTH);
+        for (name, _) in &self.ours {
+            self.headers.remove(name);
+        }
+        for (name, value) in self.ours {
+            self.headers.append(name, value);
+        }
         let uri = Uri::builder().scheme(scheme).authority(host.as_bytes()).path_and_query(self.target).build()?;
         let mut request = assemble(self.method, uri, self.headers, wrap(self.body));
         if self.upgrade.is_some() {
@@ -165,6 +158,8 @@ fn assemble(method: Method, uri: Uri, headers: HeaderMap, body: Outgoing) -> Req
     request
 }
 
+/// Of our fields, those beside the identity.
+const MOST_OTHERS: usize = 7;
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");

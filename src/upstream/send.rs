@@ -117,9 +117,7 @@ impl Upstream {
         let mut attempts = 0;
         loop {
             let failure = match lease.exchange(progress.as_ref(), begun, self.response, false).await {
-                Ok((head, length)) => {
-                    return Ok(Answer::Response(pass_on(head, length, lease, tainted, &self.reader, begun)));
-                }
+                Ok(head) => return Ok(Answer::Response(pass_on(head, lease, tainted, &self.reader, begun))),
                 Err(failure) => failure,
             };
             self.check_body(progress.as_ref())?;

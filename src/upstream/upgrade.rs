@@ -51,21 +51,22 @@ impl Upstream {
     ) -> Result<Answer, UpstreamError> {
         let begun = Instant::now();
         self.begin(&mut lease, request);
-        let (mut head, length) = match lease.exchange(None, begun, self.patience(), true).await {
+        let mut answer = match lease.exchange(None, begun, self.patience(), true).await {
             Ok(answer) => answer,
             Err(failure) => return Err(self.lost(self.ended(failure)?)),
         };
-        if head.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let status = answer.head.status();
+        if status != StatusCode::SWITCHING_PROTOCOLS {
             // A 2xx would be the tunnel that there is not.
-            if over_http2 && head.status().is_success() {
+            if over_http2 && status.is_success() {
                 return Err(self.malformed(NOT_SWITCHED.to_owned()));
             }
-            return Ok(Answer::Response(pass_on(head, length, lease, true, self.reader(), begun)));
+            return Ok(Answer::Response(pass_on(answer, lease, true, self.reader(), begun)));
         }
-        if !is_valid(head.headers(), &expected) {
+        if !is_valid(answer.head.headers(), &expected) {
             return Err(self.malformed("its 101 does not fit the request".to_owned()));
         }
-        let fields = std::mem::take(head.headers_mut());
+        let fields = std::mem::take(answer.head.headers_mut());
         self.take_over(fields, Wire::http1(*lease), (!over_http2).then_some(expected))
     }
 

@@ -4,10 +4,15 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, TRANSFER_ENCODING,
+    WWW_AUTHENTICATE,
+};
 use http::{Response, StatusCode, Version};
 use httparse::{ParserConfig, Status};
 use hyper::ext::ReasonPhrase;
+
+use super::super::answer::is_of_the_connection;
 
 /// How a body's end is found (RFC 9112 section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +21,14 @@ pub(in crate::upstream) enum Length {
     Chunked,
     /// With the connection.
     UntilClose,
+}
+
+/// The head of an answer.
+pub(in crate::upstream) struct Head {
+    pub(in crate::upstream) head: Response<()>,
+    pub(in crate::upstream) length: Length,
+    /// Whether another request may follow on the connection, whoever it is from.
+    pub(in crate::upstream) reusable: bool,
 }
 
 /// Reads heads; keeps the room that it needs for that.
@@ -34,11 +47,7 @@ impl Reader {
     /// Takes a head out of `received`, if a whole one is there. `bodiless`: the request was HEAD.
     ///
     /// An error says what is wrong with it.
-    pub(super) fn read(
-        &mut self,
-        received: &mut BytesMut,
-        bodiless: bool,
-    ) -> Result<Option<(Response<()>, Length)>, String> {
+    pub(super) fn read(&mut self, received: &mut BytesMut, bodiless: bool) -> Result<Option<Head>, String> {
         if received.is_empty() {
             return Ok(None);
         }
@@ -66,6 +75,7 @@ impl Reader {
         self.fields.extend(parsed.headers.iter().map(|field| (place(field.name.as_bytes()), place(field.value))));
         let bytes = received.split_to(length).freeze();
         let mut fields = HeaderMap::with_capacity(self.fields.len() + ROOM_FOR_OURS);
+        let mut meaning = Meaning::default();
         for (name, value) in &self.fields {
             let name = bytes.get(name.clone()).and_then(|name| HeaderName::from_bytes(name).ok());
             // An empty value has no place of its own.
@@ -73,6 +83,7 @@ impl Reader {
             let (Some(name), Ok(value)) = (name, HeaderValue::from_maybe_shared(value)) else {
                 return Err("a field that is none".to_owned());
             };
+            meaning.take(&name, &value)?;
             fields.append(name, value);
         }
         let version = if version == 0 { Version::HTTP_10 } else { Version::HTTP_11 };
@@ -82,7 +93,7 @@ impl Reader {
                 return Err(format!("more than {MOST_INTERIM} interim answers"));
             }
         }
-        let length = length_of(status, version, &fields, bodiless)?;
+        let length = meaning.length(status, version, bodiless)?;
         let mut head = Response::new(());
         *head.status_mut() = status;
         *head.version_mut() = version;
@@ -90,29 +101,64 @@ impl Reader {
         if let Some(reason) = reason {
             head.extensions_mut().insert(reason);
         }
-        Ok(Some((head, length)))
+        Ok(Some(Head { head, length, reusable: length != Length::UntilClose && meaning.lets_reuse(version) }))
     }
 }
 
-/// RFC 9112 section 6.3, and no doubt about it: what could be read in two ways is refused.
-fn length_of(status: StatusCode, version: Version, fields: &HeaderMap, bodiless: bool) -> Result<Length, String> {
-    let framing = framing(fields)?;
-    if framing == Length::Chunked && version == Version::HTTP_10 {
-        return Err("Transfer-Encoding in HTTP/1.0".to_owned());
-    }
-    let none =
-        bodiless || status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    Ok(if none { Length::Exactly(0) } else { framing })
+/// What the fields of a head say about the message and its connection, gathered as they come.
+#[derive(Default)]
+struct Meaning {
+    length: Option<u64>,
+    chunked: bool,
+    closes: bool,
+    signs_in: bool,
 }
 
-fn framing(fields: &HeaderMap) -> Result<Length, String> {
-    super::super::answer::flaw(fields)?;
-    if fields.contains_key(TRANSFER_ENCODING) {
-        return Ok(Length::Chunked);
+impl Meaning {
+    /// RFC 9112 section 6.3, and no doubt about it: what could be read in two ways is refused.
+    fn take(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<(), &'static str> {
+        if *name == CONTENT_LENGTH {
+            if self.length.replace(content_length(value)?).is_some() {
+                return Err("Content-Length comes twice");
+            }
+        } else if *name == TRANSFER_ENCODING {
+            if self.chunked || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
+                return Err("an unknown Transfer-Encoding");
+            }
+            self.chunked = true;
+        } else if *name == CONNECTION {
+            self.closes |=
+                value.as_bytes().split(|&byte| byte == b',').any(|it| it.trim_ascii().eq_ignore_ascii_case(b"close"));
+        } else if *name == WWW_AUTHENTICATE || *name == PROXY_AUTHENTICATE {
+            self.signs_in |= is_of_the_connection(value);
+        }
+        Ok(())
     }
-    let Some(length) = fields.get(CONTENT_LENGTH) else { return Ok(Length::UntilClose) };
-    let length = length.to_str().ok().and_then(|length| length.parse().ok());
-    length.map(Length::Exactly).ok_or_else(|| "Content-Length is no number".to_owned())
+
+    fn length(&self, status: StatusCode, version: Version, bodiless: bool) -> Result<Length, &'static str> {
+        let none = bodiless
+            || status.is_informational()
+            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        match (self.length, self.chunked) {
+            (Some(_), true) => Err("both Content-Length and Transfer-Encoding"),
+            (None, true) if version == Version::HTTP_10 => Err("Transfer-Encoding in HTTP/1.0"),
+            _ if none => Ok(Length::Exactly(0)),
+            (Some(length), false) => Ok(Length::Exactly(length)),
+            (None, true) => Ok(Length::Chunked),
+            (None, false) => Ok(Length::UntilClose),
+        }
+    }
+
+    /// Whether the next request on the connection may be another person's (RFC 4559 signs in the connection, not the request).
+    fn lets_reuse(&self, version: Version) -> bool {
+        version == Version::HTTP_11 && !self.closes && !self.signs_in
+    }
+}
+
+/// Digits alone: signs, blanks and lists are read by some and not by others.
+pub(in crate::upstream) fn content_length(value: &HeaderValue) -> Result<u64, &'static str> {
+    let digits = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    digits.and_then(|digits| digits.parse().ok()).ok_or("Content-Length is no number")
 }
 
 /// The fields of a trailer section, and how long it is with the empty line at its end. `None` while that has not come.

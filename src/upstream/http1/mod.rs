@@ -9,7 +9,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use http::Response;
 use http_body::Frame;
 use tokio_util::io::poll_read_buf;
 
@@ -20,7 +19,7 @@ mod head;
 mod sending;
 
 use decoder::Decoder;
-pub(super) use head::Length;
+pub(super) use head::{Head, content_length};
 pub(super) use sending::Sending;
 use sending::Stopped;
 
@@ -80,25 +79,21 @@ impl Connection {
     }
 
     /// Sends what can be sent, and receives the head of the answer. Interim answers end here, but for the 101 that `switches`.
-    pub(super) fn poll_head(
-        &mut self,
-        cx: &mut Context<'_>,
-        switches: bool,
-    ) -> Poll<Result<(Response<()>, Length), Failure>> {
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>, switches: bool) -> Poll<Result<Head, Failure>> {
         if let Poll::Ready(Err(error)) = self.poll_request(cx) {
             return Poll::Ready(Err(Failure::Ended(error)));
         }
         loop {
             match self.heads.read(&mut self.received, self.sending.is_head()) {
                 Ok(None) => {}
-                Ok(Some((head, _))) if head.status().is_informational() && head.status() != 101 => continue,
-                Ok(Some((head, _))) if head.status() == 101 && !switches => {
+                Ok(Some(Head { head, .. })) if head.status().is_informational() && head.status() != 101 => continue,
+                Ok(Some(Head { head, .. })) if head.status() == 101 && !switches => {
                     let why = "it switches protocols, and nobody asked for that".to_owned();
                     return Poll::Ready(Err(Failure::Malformed(why)));
                 }
-                Ok(Some((head, length))) => {
-                    self.body = Decoder::new(length);
-                    return Poll::Ready(Ok((head, length)));
+                Ok(Some(head)) => {
+                    self.body = Decoder::new(head.length);
+                    return Poll::Ready(Ok(head));
                 }
                 Err(why) => return Poll::Ready(Err(Failure::Malformed(why))),
             }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes};
-use http::header::{CONNECTION, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{HeaderName, Method};
 use http_body::Body as _;
@@ -53,15 +53,15 @@ pub(super) enum Stopped {
 }
 
 impl Sending {
-    /// Writes the head (RFC 9112 section 3) into `buffer`. `hop` are fields for this hop alone; `body` is none for a request that says
-    /// nothing of a body but what is in `fields`.
+    /// Writes the head (RFC 9112 section 3) into `buffer`. `fields` are the client's, `ours` come after them. A request without
+    /// `body` says nothing of one but what is in `ours`.
     pub(in crate::upstream) fn new(
         mut buffer: Vec<u8>,
         method: &Method,
         target: &PathAndQuery,
         host: &HeaderValue,
         fields: &HeaderMap,
-        hop: &[(HeaderName, &'static str)],
+        ours: &[(HeaderName, HeaderValue)],
         body: Option<Outgoing>,
     ) -> Self {
         let head = &mut buffer;
@@ -72,11 +72,11 @@ impl Sending {
         line(head, &HOST, host.as_bytes());
         for (name, value) in fields {
             // How the message is framed and where it goes is said here and nowhere else, whatever got into the fields.
-            if *name != HOST && *name != TRANSFER_ENCODING && *name != CONNECTION {
+            if *name != HOST && *name != TRANSFER_ENCODING && *name != CONNECTION && *name != CONTENT_LENGTH {
                 line(head, name, value.as_bytes());
             }
         }
-        for (name, value) in hop {
+        for (name, value) in ours {
             line(head, name, value.as_bytes());
         }
         let body = body.map(|body| match body.size_hint().exact() {
