@@ -25,6 +25,8 @@ mod upgrade;
 pub use error::UpstreamError;
 #[cfg(any(test, feature = "testing"))]
 pub use frames::Frames;
+#[cfg(any(test, feature = "testing"))]
+pub use http1::{ReadAnswer, read_answer};
 pub use metrics::{Metrics, Snapshot};
 pub use request::UpstreamRequest;
 pub use send::{Answer, Upstream};

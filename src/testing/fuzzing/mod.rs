@@ -13,6 +13,7 @@
     reason = "a finding is a panic, and only tests and fuzzing run this"
 )]
 
+mod answers;
 mod configuration;
 mod cookies;
 mod fixture;
@@ -31,6 +32,7 @@ mod second_reading;
 mod tests;
 mod tokens;
 
+pub use answers::answers;
 pub use configuration::configuration;
 pub use cookies::cookies;
 pub use form::form;
@@ -50,6 +52,7 @@ pub type Target = fn(&[u8]);
 
 /// Every target: its name in `fuzz/`, and what it runs.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("answers", answers),
     ("configuration", configuration),
     ("cookies", cookies),
     ("exchange", exchange),

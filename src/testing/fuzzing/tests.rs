@@ -141,6 +141,7 @@ macro_rules! twins {
 }
 
 twins! {
+    answers 512,
     configuration 40,
     cookies 512,
     exchange 128,

@@ -16,12 +16,17 @@ use super::socket::Socket;
 
 mod decoder;
 mod head;
+#[cfg(any(test, feature = "testing"))]
+mod reading;
 mod sending;
 
 use decoder::Decoder;
 pub(super) use head::{Head, content_length};
 pub(super) use sending::Sending;
 use sending::Stopped;
+
+#[cfg(any(test, feature = "testing"))]
+pub use reading::{ReadAnswer, read_answer};
 
 /// A connection, and how far the exchange on it has come.
 pub(super) struct Connection {

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 
-use bytes::BytesMut;
 use http::{HeaderMap, HeaderValue, Method, Response};
 use http_body_util::StreamBody;
 use proptest::prelude::*;
@@ -11,47 +10,16 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::super::outgoing::Outgoing;
+use super::reading::{ReadBody, read_answer};
 use super::*;
 use crate::web::body::Body;
 use crate::web::owned::Owned;
 
-/// What a body was: its bytes, and its trailers.
-type Read = Result<(Vec<u8>, Option<HeaderMap>), String>;
-
-/// Reads a head and its body out of `pieces`, which come one after the other; what is left over comes with it.
-fn read(pieces: &[&[u8]], bodiless: bool) -> Result<(Response<()>, Read, Vec<u8>), String> {
-    let (mut received, mut pieces) = (BytesMut::new(), pieces.iter());
-    let mut heads = head::Reader::default();
-    let (head, length) = loop {
-        match heads.read(&mut received, bodiless)?.map(|answer| (answer.head, answer.length)) {
-            Some((head, _)) if head.status().is_informational() && head.status() != 101 => {}
-            Some(head) => break head,
-            None => received.extend_from_slice(pieces.next().ok_or("it ended in the head")?),
-        }
-    };
-    let mut body = Decoder::new(length);
-    let (mut bytes, mut trailers) = (Vec::new(), None);
-    let read = loop {
-        match body.read(&mut received) {
-            Ok(Some(frame)) => match frame.into_data() {
-                Ok(data) => bytes.extend_from_slice(&data),
-                Err(frame) => trailers = frame.into_trailers().ok(),
-            },
-            Ok(None) if body.is_over() => break Ok((bytes, trailers)),
-            Ok(None) => match pieces.next() {
-                Some(piece) => received.extend_from_slice(piece),
-                None => break body.ends().map(|()| (bytes, trailers)).map_err(|error| error.to_string()),
-            },
-            Err(error) => break Err(error.to_string()),
-        }
-    };
-    for piece in pieces {
-        received.extend_from_slice(piece);
-    }
-    Ok((head, read, received.to_vec()))
+fn read(pieces: &[&[u8]], bodiless: bool) -> Result<(Response<()>, ReadBody, Vec<u8>), String> {
+    read_answer(pieces, bodiless).map(|answer| (answer.head, answer.body, answer.rest))
 }
 
-fn body(answer: &str) -> Read {
+fn body(answer: &str) -> ReadBody {
     read(&[answer.as_bytes()], false).and_then(|(_, body, _)| body)
 }
 
