@@ -104,7 +104,10 @@ impl Protocols {
             target_bytes: (limits.header_bytes / 2).max(SHORTEST_TARGET_LIMIT),
             header_count: limits.header_count,
         });
-        let service = service_fn(move |request| Arc::clone(&exchange).run(request));
+        let service = service_fn(move |request| {
+            let asked = exchange.look(&request);
+            Arc::clone(&exchange).run(request, asked)
+        });
         let result = match protocol {
             Protocol::Http1 => self.serve_http1(io, service, &pulse).await,
             Protocol::Http2 => {
