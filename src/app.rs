@@ -1,7 +1,7 @@
 //! Builds the running gateway from a checked configuration, runs it, and ends it gracefully: the only place that knows
 //! everyone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -118,7 +118,7 @@ impl App {
         }
         let network = Arc::new(Network::new(config.network, config.cookie.clone()));
         let owned = Arc::new(network.owned().clone());
-        let mut upstreams = HashMap::new();
+        let mut upstreams = BTreeMap::new();
         for settings in config.upstreams {
             let name = Arc::clone(&settings.name);
             let upstream = Upstream::new(&settings, Arc::clone(&owned))

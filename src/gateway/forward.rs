@@ -22,7 +22,7 @@ use crate::web::{Accept, Body, ClientRequest, Format, Problem, RequestId, cachin
 pub(super) async fn forward(
     gateway: &Arc<Gateway>,
     permit: Permit,
-    client: ClientRequest,
+    client: Box<ClientRequest>,
     body: Incoming,
     upgrade: OnUpgrade,
     story: &mut Story<'_>,
@@ -64,7 +64,7 @@ pub(super) async fn forward(
     };
     let wants_upgrade = client.upgrade.is_some();
     let headers = identity.as_deref().map_or(&[][..], |token| &token.headers);
-    let request = UpstreamRequest::new(client, body, headers, permit.authorization().cloned());
+    let request = UpstreamRequest::new(*client, body, headers, permit.authorization().cloned());
 
     let mut answer = match upstream.send(request).await {
         Ok(Answer::Response(answer)) => answer,

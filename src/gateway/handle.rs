@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::CONTENT_LENGTH;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
@@ -19,7 +19,7 @@ use crate::session::LiveSession;
 use crate::telemetry::access_log::Outcome;
 use crate::telemetry::audit::{self, Event, Record};
 use crate::telemetry::metrics::Word;
-use crate::web::{Body, ClientRequest, Connection, Problem, caching};
+use crate::web::{Body, ClientRequest, Connection, Problem, Rejected, caching};
 
 pub(super) async fn handle(
     gateway: &Arc<Gateway>,
@@ -28,32 +28,46 @@ pub(super) async fn handle(
     admitted: bool,
 ) -> Response<Body> {
     let now = gateway.clock.now();
-    let method = request.method().clone();
     let mut story = Story::begin(gateway, connection);
-    let mut answer = run(gateway, request, connection, admitted, &mut story, now).await;
+    let Arrived { method, client, body, upgrade } = read(request, connection, gateway, &story);
+    let mut answer = match client {
+        Ok(client) => run(gateway, client, body, upgrade, admitted, &mut story, now).await,
+        Err(rejected) => {
+            story.https |= rejected.https;
+            story.ends(Outcome::Refused, rejected.error.to_string());
+            rejected.answer()
+        }
+    };
     caching::add_hsts(answer.headers_mut(), &gateway.network, story.https);
     story.tell(gateway, &method, answer.status().as_u16());
     answer
 }
 
+/// A request, taken apart.
+struct Arrived {
+    method: Method,
+    client: Result<Box<ClientRequest>, Rejected>,
+    body: Incoming,
+    upgrade: OnUpgrade,
+}
+
+fn read(mut request: Request<Incoming>, connection: &Connection, gateway: &Gateway, story: &Story<'_>) -> Arrived {
+    let upgrade = hyper::upgrade::on(&mut request);
+    let (parts, body) = request.into_parts();
+    let method = parts.method.clone();
+    let client = ClientRequest::read_boxed(parts, connection, &gateway.network, story.request_id.clone());
+    Arrived { method, client, body, upgrade }
+}
+
 async fn run(
     gateway: &Arc<Gateway>,
-    mut request: Request<Incoming>,
-    connection: &Connection,
+    client: Box<ClientRequest>,
+    body: Incoming,
+    upgrade: OnUpgrade,
     admitted: bool,
     story: &mut Story<'_>,
     now: Timestamp,
 ) -> Response<Body> {
-    let upgrade = hyper::upgrade::on(&mut request);
-    let (parts, body) = request.into_parts();
-    let client = match ClientRequest::read(parts, connection, &gateway.network, story.request_id.clone()) {
-        Ok(client) => client,
-        Err(rejected) => {
-            story.https |= rejected.https;
-            story.ends(Outcome::Refused, rejected.error.to_string());
-            return rejected.answer();
-        }
-    };
     story.is_from(&client);
     if !admitted {
         gateway.metrics.limited.get_or_create(&Word { kind: "requests_in_flight" }).inc();
@@ -98,7 +112,7 @@ async fn run(
 async fn decide(
     gateway: &Arc<Gateway>,
     route: &Arc<Route>,
-    client: ClientRequest,
+    client: Box<ClientRequest>,
     body: Incoming,
     upgrade: OnUpgrade,
     story: &mut Story<'_>,

@@ -2,7 +2,7 @@
 //!
 //! A request runs against one snapshot of the gateway; nothing in it changes while it runs.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -45,8 +45,8 @@ pub struct Gateway {
     pub identity: Arc<Identity>,
     /// The routes.
     pub routes: Arc<Table>,
-    /// The applications, by their configured names.
-    pub upstreams: HashMap<Arc<str>, Upstream>,
+    /// The applications, by their configured names: of few names, comparing finds one sooner than hashing.
+    pub upstreams: BTreeMap<Arc<str>, Upstream>,
     /// Public origins, trusted peers, reserved headers.
     pub network: Arc<Network>,
     /// How our cookies are named and marked.

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -104,7 +104,10 @@ impl Protocols {
             target_bytes: (limits.header_bytes / 2).max(SHORTEST_TARGET_LIMIT),
             header_count: limits.header_count,
         });
-        let service = service_fn(move |request| Arc::clone(&exchange).run(request));
+        let service = service_fn(move |request| {
+            let asked = exchange.look(&request);
+            Arc::clone(&exchange).run(request, asked)
+        });
         let result = match protocol {
             Protocol::Http1 => self.serve_http1(io, service, &pulse).await,
             Protocol::Http2 => {
@@ -144,7 +147,7 @@ impl Protocols {
                 _ => return Ok(()),
             }
             let awake = poll_fn(|cx| {
-                pulse.waker.register(cx.waker());
+                pulse.watch(cx.waker());
                 match pulse.order() {
                     Order::Run => io.inner_mut().poll_awake(cx),
                     Order::Drain | Order::Stop => Poll::Ready(false),
@@ -176,7 +179,7 @@ impl Visit {
         let mut work = pin!(work);
         let mut patience = Patience::default();
         poll_fn(|cx| {
-            self.pulse.waker.register(cx.waker());
+            self.pulse.watch(cx.waker());
             if let Poll::Ready(value) = work.as_mut().poll(cx) {
                 return Poll::Ready(Some(value));
             }
@@ -255,11 +258,15 @@ async fn drive<C: Drivable>(
     idle: Option<Duration>,
 ) -> Result<Driven, hyper::Error> {
     let mut alarm = pin!(idle.map(|idle| sleep_until(Instant::now() + idle)));
+    let mut watching: Option<Waker> = None;
     let mut draining = false;
     let mut patience = Patience::default();
     poll_fn(|cx| {
-        // Before the connection is polled, so that no order or decision made meanwhile is missed.
-        pulse.waker.register(cx.waker());
+        // Before the connection is polled, so that no order or decision made meanwhile is missed. Once is enough: it is one task.
+        if !watching.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
+            pulse.watch(cx.waker());
+            watching = Some(cx.waker().clone());
+        }
         loop {
             if let Poll::Ready(result) = conn.as_mut().poll(cx) {
                 return Poll::Ready(result.map(|()| Driven::Over));

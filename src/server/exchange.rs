@@ -34,6 +34,14 @@ pub trait Service: Send + Sync + 'static {
     }
 }
 
+/// What was seen of a request before it was handed on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    /// Whether reading waits for the answer, which says whose the next bytes are.
+    upgrade: bool,
+    refusal: Option<StatusCode>,
+}
+
 /// What the requests of one connection share.
 #[derive(Debug)]
 pub(super) struct Exchange<S> {
@@ -48,15 +56,26 @@ pub(super) struct Exchange<S> {
 }
 
 impl<S: Service> Exchange<S> {
-    pub(super) async fn run(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Outgoing>, Infallible> {
+    /// `asked` is what [`Exchange::look`] saw. A request that is only handed on is kept once; one that was looked at here, twice.
+    pub(super) async fn run(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        asked: Asked,
+    ) -> Result<Response<Outgoing>, Infallible> {
         let busy = self.pulse.begin();
-        let asks = request.version() < Version::HTTP_2
-            && (request.headers().contains_key(header::UPGRADE) || request.method() == Method::CONNECT);
+        let asks = asked.upgrade;
         // Also when the client goes away or the service panics, so that reading never waits for nothing.
         let mut reading = Reading { pulse: &self.pulse, waits: asks };
-        let response = match self.refusal(&request) {
+        let response = match asked.refusal {
             Some(status) => self.problem(status),
-            None => self.answer(request).await,
+            // OPS-04: a panic costs this request, not its neighbours on the connection, and nothing of its text is told.
+            None => match AssertUnwindSafe(self.service.call(request, &self.connection)).catch_unwind().await {
+                Ok(response) => response,
+                Err(_) => {
+                    error!("a request panicked");
+                    self.problem(StatusCode::INTERNAL_SERVER_ERROR)
+                }
+            },
         };
         let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         let response = if switched && !asks { self.problem(StatusCode::INTERNAL_SERVER_ERROR) } else { response };
@@ -68,15 +87,11 @@ impl<S: Service> Exchange<S> {
         Ok(response.map(|body| Outgoing { body, _busy: busy }))
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        // OPS-04: a panic costs this request, not its neighbours on the connection, and nothing of its text is told.
-        match AssertUnwindSafe(self.service.call(request, &self.connection)).catch_unwind().await {
-            Ok(response) => response,
-            Err(_) => {
-                error!("a request panicked");
-                self.problem(StatusCode::INTERNAL_SERVER_ERROR)
-            }
-        }
+    /// What has to be known of a request before it is handed on.
+    pub(super) fn look(&self, request: &Request<Incoming>) -> Asked {
+        let upgrade = request.version() < Version::HTTP_2
+            && (request.headers().contains_key(header::UPGRADE) || request.method() == Method::CONNECT);
+        Asked { upgrade, refusal: self.refusal(request) }
     }
 
     fn refusal(&self, request: &Request<Incoming>) -> Option<StatusCode> {

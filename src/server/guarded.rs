@@ -4,7 +4,7 @@ use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -32,7 +32,8 @@ pub(super) struct Guarded<S> {
     write_since: Option<Instant>,
     /// Armed lazily: on a busy connection it is hardly ever touched.
     alarm: Pin<Box<Sleep>>,
-    armed: bool,
+    /// Whom the alarm wakes; nobody before it is armed. A tunnel lives in another task than its handshake did.
+    woken: Option<Waker>,
     linger: Linger,
     farewell: Farewell,
     /// Whatever must live as long as the socket, tunnels included.
@@ -69,7 +70,7 @@ impl<S> Guarded<S> {
             head_since: None,
             write_since: None,
             alarm: Box::pin(sleep_until(now + limits.idle_time)),
-            armed: false,
+            woken: None,
             linger: Linger::Before,
             farewell,
             _slot: slot,
@@ -78,15 +79,24 @@ impl<S> Guarded<S> {
 
     /// Whether `deadline` has passed; if not, this task is woken no later than then.
     fn passed(&mut self, cx: &mut Context<'_>, deadline: Instant) -> bool {
+        let is_set = self.is_armed() && self.alarm.deadline() <= deadline;
+        if is_set && self.woken.as_ref().is_some_and(|woken| woken.will_wake(cx.waker())) {
+            // This task will look again before then: most requests pass without anybody asking the clock.
+            return false;
+        }
         if deadline <= Instant::now() {
             return true;
         }
-        if !self.armed || self.alarm.is_elapsed() || self.alarm.deadline() > deadline {
+        if !is_set {
             self.alarm.as_mut().reset(deadline);
-            self.armed = true;
         }
-        // Also when it was armed before: a tunnel lives in another task than its handshake did.
+        self.woken = Some(cx.waker().clone());
         self.alarm.as_mut().poll(cx).is_ready()
+    }
+
+    /// Whether the alarm is still to ring.
+    fn is_armed(&self) -> bool {
+        self.woken.is_some() && !self.alarm.is_elapsed()
     }
 
     /// Whether the client has kept us waiting too long for its next byte.
@@ -100,7 +110,7 @@ impl<S> Guarded<S> {
         }
         if self.pulse.is_busy() {
             // What is armed already wakes this task in time to look again.
-            return (!self.armed || self.alarm.is_elapsed()) && self.passed(cx, Instant::now() + self.idle_time);
+            return !self.is_armed() && self.passed(cx, Instant::now() + self.idle_time);
         }
         let since = self.pulse.idle_since();
         if !self.passed(cx, since + REST.min(self.idle_time)) {

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
 use std::time::Duration;
 
-use futures_util::task::AtomicWaker;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -37,8 +37,8 @@ pub(super) struct Pulse {
     order: AtomicU8,
     /// Nothing has come or gone for a while, and nothing is half read or half written.
     resting: AtomicBool,
-    /// Wakes the connection's task: an order, or the answer that reading waits for.
-    pub(super) waker: AtomicWaker,
+    /// The connection's task, which hears of orders, and of the answer that reading waits for.
+    watcher: Mutex<Option<Waker>>,
 }
 
 impl Pulse {
@@ -50,7 +50,7 @@ impl Pulse {
             upgrade: AtomicU8::new(Upgrade::Undecided as u8),
             order: AtomicU8::new(Order::Run as u8),
             resting: AtomicBool::new(false),
-            waker: AtomicWaker::new(),
+            watcher: Mutex::new(None),
         })
     }
 
@@ -76,7 +76,7 @@ impl Pulse {
 
     pub(super) fn decide(&self, upgrade: Upgrade) {
         self.upgrade.store(upgrade as u8, Ordering::Release);
-        self.waker.wake();
+        self.wake();
     }
 
     /// The answer that reading waits for; asking takes it.
@@ -105,9 +105,21 @@ impl Pulse {
         }
     }
 
+    /// From now on every order and decision wakes this task, until another one watches.
+    pub(super) fn watch(&self, task: &Waker) {
+        self.watcher.lock().unwrap_or_else(PoisonError::into_inner).replace(task.clone());
+    }
+
+    fn wake(&self) {
+        let watcher = self.watcher.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(task) = watcher {
+            task.wake();
+        }
+    }
+
     fn give(&self, order: Order) {
         self.order.fetch_max(order as u8, Ordering::AcqRel);
-        self.waker.wake();
+        self.wake();
     }
 }
 

@@ -14,7 +14,7 @@ use crate::base::{Random, Secret};
 #[derive(Clone)]
 pub struct SessionToken {
     bytes: Secret<[u8; 32]>,
-    text: Secret<String>,
+    text: Secret<[u8; 43]>,
 }
 
 impl SessionToken {
@@ -22,7 +22,7 @@ impl SessionToken {
     #[must_use]
     pub(super) fn generate(random: &dyn Random) -> Self {
         let bytes = Secret::new(random.bytes::<32>());
-        let text = Secret::new(URL_SAFE_NO_PAD.encode(bytes.expose()));
+        let text = Secret::new(spelled(bytes.expose()));
         Self { bytes, text }
     }
 
@@ -30,13 +30,13 @@ impl SessionToken {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = Secret::new(decode::<32>(text)?);
-        Some(Self { bytes, text: Secret::new(text.to_owned()) })
+        Some(Self { bytes, text: Secret::new(text.as_bytes().try_into().ok()?) })
     }
 
     /// The cookie's value.
     #[must_use]
     pub fn expose(&self) -> &str {
-        self.text.expose()
+        std::str::from_utf8(self.text.expose()).unwrap_or_default()
     }
 
     /// What the record's key is derived from.
@@ -47,12 +47,14 @@ impl SessionToken {
     /// The name under which the store knows the session.
     #[must_use]
     pub fn key(&self) -> SessionKey {
-        let mut hash = digest::Context::new(&digest::SHA256);
         // A label of our own: the same bytes hashed elsewhere for another purpose never meet this key.
-        hash.update(b"vestibule session key\0");
-        hash.update(self.bytes());
+        let mut hashed = zeroize::Zeroizing::new([0; KEY_LABEL.len() + 32]);
+        let (label, token) = hashed.split_at_mut(KEY_LABEL.len());
+        label.copy_from_slice(KEY_LABEL);
+        token.copy_from_slice(self.bytes());
         let mut key = [0; 32];
-        key.copy_from_slice(hash.finish().as_ref());
+        // In one piece: every request's cookie comes by here, and a hash of several takes memory and longer.
+        key.copy_from_slice(digest::digest(&digest::SHA256, hashed.as_slice()).as_ref());
         SessionKey(key)
     }
 }
@@ -121,6 +123,16 @@ impl fmt::Display for Sid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+const KEY_LABEL: &[u8] = b"vestibule session key\0";
+
+/// Base64url without padding: the one spelling of a token.
+fn spelled(bytes: &[u8; 32]) -> [u8; 43] {
+    let mut text = [0; 43];
+    // 32 bytes are 43 characters: the slice always fits.
+    let _ = URL_SAFE_NO_PAD.encode_slice(bytes, &mut text);
+    text
 }
 
 /// Base64url without padding of exactly `N` bytes, trailing bits zero, or nothing.

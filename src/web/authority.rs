@@ -19,8 +19,9 @@ impl<'a> Authority<'a> {
     /// that no host name has are refused.
     #[must_use]
     pub fn parse(text: &'a str) -> Option<Self> {
-        let after_brackets = text.rfind(']').map_or(0, |at| at + 1);
-        let colon = text.get(after_brackets..)?.find(':').map(|at| at + after_brackets);
+        // Only an address in brackets has colons of its own.
+        let after_brackets = if text.starts_with('[') { text.rfind(']').map_or(0, |at| at + 1) } else { 0 };
+        let colon = text.get(after_brackets..)?.bytes().position(|byte| byte == b':').map(|at| at + after_brackets);
         let (host, port) = match colon {
             None => (text, None),
             Some(at) => {

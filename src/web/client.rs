@@ -23,6 +23,7 @@ use super::headers;
 pub use super::network::Network;
 use super::network::peer_address;
 use super::path::CanonicalPath;
+use super::present::Present;
 use super::rejected::{Rejected, RequestError};
 pub use super::request_id::RequestId;
 use super::settings::PublicOrigin;
@@ -117,11 +118,25 @@ impl ClientRequest {
     ///
     /// When it could be understood in more than one way, or not at all (RFC 9112 section 3, RFC 9113 section 8.3).
     pub fn read(
-        mut parts: Parts,
+        parts: Parts,
         connection: &Connection,
         network: &Network,
         request_id: RequestId,
     ) -> Result<Self, Rejected> {
+        Self::read_boxed(parts, connection, network, request_id).map(|client| *client)
+    }
+
+    /// The same, for whoever passes it through many hands: each would keep room for all of it while an answer is waited for.
+    ///
+    /// # Errors
+    ///
+    /// As [`ClientRequest::read`].
+    pub fn read_boxed(
+        mut parts: Parts,
+        connection: &Connection,
+        network: &Network,
+        request_id: RequestId,
+    ) -> Result<Box<Self>, Rejected> {
         Self::read_parts(&mut parts, connection, network, &request_id).map_err(|error| {
             tracing::debug!(%request_id, %error, "request rejected");
             Rejected { error, format: Format::of(&parts.headers), request_id, https: network.is_https(connection) }
@@ -158,11 +173,12 @@ impl ClientRequest {
         connection: &Connection,
         network: &Network,
         request_id: &RequestId,
-    ) -> Result<Self, RequestError> {
+    ) -> Result<Box<Self>, RequestError> {
         let (version, headers) = (parts.version, &parts.headers);
-        let (method, upgrade) = read_method(&parts.method, version, headers, &parts.extensions)?;
-        check_framing(version, headers)?;
-        let expects_continue = read_expectation(version, headers)?;
+        let present = Present::among(headers);
+        let (method, upgrade) = read_method(parts, present)?;
+        check_framing(version, headers, present)?;
+        let expects_continue = present.expect && read_expectation(version, headers)?;
         let path = read_target(&parts.uri, version)?;
 
         let peer = peer_address(connection);
@@ -177,18 +193,19 @@ impl ClientRequest {
 
         let fetch = Fetch::read(headers, upgrade.is_some());
         let cookies = Cookies::read(headers, network.cookies());
-        let authorization = read_authorization(headers);
-        let takes_trailers = headers::hop_by_hop(headers).trailers;
+        let authorization = read_authorization(headers, present);
+        let takes_trailers = present.te && headers::hop_by_hop(headers).trailers;
         let preflight = method == Method::OPTIONS
             && headers.contains_key(ORIGIN)
             && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
 
         let described = trusted.then(|| described_by(headers)).flatten();
-        let named = headers::named_by_connection(headers);
+        let named = if present.connection { headers::named_by_connection(headers) } else { Vec::new() };
         let mut headers = std::mem::take(&mut parts.headers);
+        // Nearly every request has one.
+        headers.remove(HOST);
         headers::remove(&mut headers, |name| {
-            *name == HOST
-                || *name == COOKIE
+            *name == COOKIE
                 || *name == AUTHORIZATION
                 || *name == EXPECT
                 || headers::is_hop_by_hop(name)
@@ -196,7 +213,7 @@ impl ClientRequest {
                 || named.contains(name)
         });
 
-        Ok(Self {
+        Ok(Box::new(Self {
             method,
             version,
             authority: network.authority_of(&origin),
@@ -216,7 +233,7 @@ impl ClientRequest {
             preflight,
             request_id: request_id.clone(),
             extensions: std::mem::take(&mut parts.extensions),
-        })
+        }))
     }
 }
 
@@ -233,25 +250,22 @@ impl fmt::Debug for ClientRequest {
 }
 
 /// CONNECT is for WebSocket over HTTP/2 alone, TRACE for nothing. Upgrades that are not listed are no upgrades.
-fn read_method(
-    method: &Method,
-    version: Version,
-    headers: &HeaderMap,
-    extensions: &Extensions,
-) -> Result<(Method, Option<Upgrade>), RequestError> {
+fn read_method(parts: &Parts, present: Present) -> Result<(Method, Option<Upgrade>), RequestError> {
+    let Parts { method, version, headers, extensions, .. } = parts;
     if *method == Method::TRACE {
         return Err(RequestError::Method);
     }
     if *method == Method::CONNECT {
         let websocket = extensions.get::<Protocol>().is_some_and(|protocol| protocol.as_str() == "websocket");
-        return if version == Version::HTTP_2 && websocket {
+        return if *version == Version::HTTP_2 && websocket {
             Ok((Method::GET, Some(Upgrade::WebSocketHttp2)))
         } else {
             Err(RequestError::Method)
         };
     }
     let wanted = *method == Method::GET
-        && version == Version::HTTP_11
+        && *version == Version::HTTP_11
+        && present.upgrade
         && headers::has_token(headers, &UPGRADE, "websocket")
         && headers::has_token(headers, &CONNECTION, "upgrade");
     if !wanted {
@@ -268,19 +282,17 @@ fn read_method(
 }
 
 /// `chunked`, once, in HTTP/1.1, is the only transfer coding there is: any other would be lost on the way.
-fn check_framing(version: Version, headers: &HeaderMap) -> Result<(), RequestError> {
+fn check_framing(version: Version, headers: &HeaderMap, present: Present) -> Result<(), RequestError> {
     if version >= Version::HTTP_2 {
         // RFC 9113 section 8.2.2; the library refuses them too.
-        let forbidden = headers.contains_key(CONNECTION)
-            || headers.contains_key(TRANSFER_ENCODING)
-            || headers.contains_key(UPGRADE)
-            || headers.contains_key("keep-alive")
-            || headers.contains_key("proxy-connection");
+        let forbidden = present.connection || present.transfer_encoding || present.upgrade || present.keeping;
         return if forbidden { Err(RequestError::ConnectionField) } else { Ok(()) };
+    }
+    if !present.transfer_encoding {
+        return Ok(());
     }
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     match (codings.next(), codings.next()) {
-        (None, _) => Ok(()),
         (Some(coding), None) if version == Version::HTTP_11 && coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {
             Ok(())
         }
@@ -345,7 +357,10 @@ fn find_origin(
     Err(RequestError::UnknownHost)
 }
 
-fn read_authorization(headers: &HeaderMap) -> AuthorizationHeader {
+fn read_authorization(headers: &HeaderMap, present: Present) -> AuthorizationHeader {
+    if !present.authorization {
+        return AuthorizationHeader::None;
+    }
     let mut fields = headers.get_all(AUTHORIZATION).iter();
     match (fields.next(), fields.next()) {
         (None, _) => AuthorizationHeader::None,

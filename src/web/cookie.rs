@@ -39,8 +39,8 @@ pub struct Cookies {
     pub session: SessionCookie,
     /// The application's cookies, unchanged in order and bytes; what is forwarded.
     pub forward: Option<HeaderValue>,
-    /// Our other cookies.
-    ours: Vec<(String, String)>,
+    /// The line that holds our other cookies, if any. It is read when one is asked for: what is forwarded never asks.
+    ours: Option<HeaderValue>,
 }
 
 impl Cookies {
@@ -64,7 +64,7 @@ impl Cookies {
     /// The value of one of our other cookies. Several with one name count as none.
     #[must_use]
     pub fn ours(&self, name: &str) -> Option<&str> {
-        let mut found = self.ours.iter().filter(|(found, _)| found == name);
+        let mut found = self.pairs().filter(|(found, _)| *found == name);
         match (found.next(), found.next()) {
             (Some((_, value)), None) => Some(value),
             _ => None,
@@ -73,10 +73,13 @@ impl Cookies {
 
     /// Our other cookies whose names begin with `prefix`, as name and value, in the browser's order.
     pub fn ours_with_prefix(&self, prefix: &str) -> impl Iterator<Item = (&str, &str)> {
-        self.ours
-            .iter()
-            .filter(move |(name, _)| name.starts_with(prefix))
-            .map(|(name, value)| (name.as_str(), value.as_str()))
+        self.pairs().filter(move |(name, _)| name.starts_with(prefix)).take(MAX_OURS)
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        let line = self.ours.as_ref().map_or(&[][..], HeaderValue::as_bytes);
+        let text = |bytes| std::str::from_utf8(bytes).ok();
+        pieces(line).filter_map(pair).filter_map(move |(name, value)| Some((text(name)?, text(value)?)))
     }
 
     fn read_line(mut line: HeaderValue, settings: &CookieSettings) -> Self {
@@ -111,33 +114,27 @@ impl Cookies {
                 value
             });
         }
+        cookies.ours = Some(line);
         cookies
     }
 
     /// Takes a pair of ours. Only the exact name counts; look-alikes are merely not forwarded.
     fn take(&mut self, piece: &[u8], settings: &CookieSettings) {
-        let Some(at) = piece.iter().position(|&byte| byte == b'=') else { return };
-        let (name, value) = piece.split_at(at);
-        let value = value.get(1..).unwrap_or_default();
-        let (Ok(name), Ok(value)) = (std::str::from_utf8(name.trim_ascii()), std::str::from_utf8(value.trim_ascii()))
-        else {
-            return;
-        };
-        if name == settings.name {
+        let Some((name, value)) = pair(piece) else { return };
+        if name == settings.name.as_bytes()
+            && let Ok(value) = std::str::from_utf8(value)
+        {
             self.session = match self.session {
                 SessionCookie::None => SessionCookie::One(value.to_owned()),
                 SessionCookie::One(_) | SessionCookie::Several => SessionCookie::Several,
             };
-        } else if name.starts_with(&settings.name) && self.ours.len() < MAX_OURS {
-            self.ours.push((name.to_owned(), value.to_owned()));
         }
     }
 }
 
 impl fmt::Debug for Cookies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = self.ours.iter().map(|(name, _)| name.as_str()).collect();
-        f.debug_struct("Cookies").field("session", &self.session).field("ours", &names).finish_non_exhaustive()
+        f.debug_struct("Cookies").field("session", &self.session).finish_non_exhaustive()
     }
 }
 
@@ -149,13 +146,19 @@ pub(crate) fn is_ours(pair: &[u8], name: &str) -> bool {
     let pair = pair.strip_prefix(b" ").unwrap_or(pair);
     if let Some((begin, b'=' | b'-')) =
         pair.get(..=name.len()).and_then(<[u8]>::split_last).map(|(last, begin)| (begin, *last))
-        && begin.eq_ignore_ascii_case(name.as_bytes())
+        && (begin == name.as_bytes() || begin.eq_ignore_ascii_case(name.as_bytes()))
     {
         return true;
     }
     let mut bytes = pair.iter().copied().filter(|&byte| byte > b' ' && byte != 0x7f).skip_while(|&byte| byte == b'=');
     name.bytes().all(|expected| bytes.next().is_some_and(|byte| byte.eq_ignore_ascii_case(&expected)))
         && matches!(bytes.next(), None | Some(b'=' | b'-'))
+}
+
+/// Name and value, without the blanks around them.
+fn pair(piece: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (name, value) = piece.split_at_checked(memchr(b'=', piece)?)?;
+    Some((name.trim_ascii(), value.get(1..)?.trim_ascii()))
 }
 
 fn pieces(line: &[u8]) -> impl Iterator<Item = &[u8]> {

@@ -5,6 +5,7 @@ use http::{Response, StatusCode};
 
 pub use super::caching::{add_hsts, add_vary, forbid_storing, make_private};
 use super::owned::Owned;
+use super::present::Present;
 use super::set_cookie::is_ours_set_cookie;
 use super::settings::CookieSettings;
 
@@ -19,8 +20,9 @@ pub struct HopByHop {
 ///
 /// A `Connection` that names a field on which decisions or the meaning of the message hang is not obeyed (ID-03).
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) -> HopByHop {
-    let said = hop_by_hop(headers);
-    let named = named_by_connection(headers);
+    let present = Present::among(headers);
+    let said = if present.te { hop_by_hop(headers) } else { HopByHop::default() };
+    let named = if present.connection { named_by_connection(headers) } else { Vec::new() };
     remove(headers, |name| is_hop_by_hop(name) || named.contains(name));
     said
 }
@@ -104,10 +106,16 @@ pub fn header_value(text: &str) -> Option<HeaderValue> {
 #[must_use]
 pub fn is_hop_by_hop(name: &HeaderName) -> bool {
     let name = name.as_str();
-    matches!(
-        name,
-        "connection" | "te" | "transfer-encoding" | "upgrade" | "keep-alive" | "proxy-connection" | "http2-settings"
-    ) || name.starts_with("proxy-auth")
+    // By the first byte, since every field of every message is asked about.
+    match name.as_bytes().first() {
+        Some(b'c') => name == "connection",
+        Some(b'h') => name == "http2-settings",
+        Some(b'k') => name == "keep-alive",
+        Some(b'p') => name == "proxy-connection" || name.starts_with("proxy-auth"),
+        Some(b't') => name == "te" || name == "transfer-encoding",
+        Some(b'u') => name == "upgrade",
+        _ => false,
+    }
 }
 
 /// What the hop-by-hop fields say, before they go.
@@ -132,8 +140,10 @@ pub(crate) fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iter
 
 /// What `Connection` names, as far as it is obeyed. Nothing is allocated for `close` and `keep-alive`.
 pub(crate) fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    // `keep-alive` is what nearly every `Connection` says, in these letters.
     let names_none = |value: &HeaderValue| {
-        value.as_bytes().eq_ignore_ascii_case(b"keep-alive") || value.as_bytes().eq_ignore_ascii_case(b"close")
+        let value = value.as_bytes();
+        value == b"keep-alive" || value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close")
     };
     if headers.get_all(CONNECTION).iter().all(names_none) {
         return Vec::new();

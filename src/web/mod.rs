@@ -18,6 +18,7 @@ pub mod origin;
 pub mod owned;
 pub mod page;
 pub mod path;
+mod present;
 pub mod problem;
 pub mod rejected;
 pub mod request_id;

@@ -75,7 +75,9 @@ impl PublicOrigin {
     /// The same, for an authority that was read already.
     #[must_use]
     pub fn is_at(&self, authority: &Authority<'_>) -> bool {
-        authority.port.unwrap_or(self.default_port()) == self.port && authority.host.eq_ignore_ascii_case(&self.host)
+        // As nearly everybody writes it; only then letter by letter.
+        let is_host = authority.host == self.host || authority.host.eq_ignore_ascii_case(&self.host);
+        is_host && authority.port.unwrap_or(self.default_port()) == self.port
     }
 
     /// Whether an `Origin` field's text is exactly this origin, as browsers serialize it.

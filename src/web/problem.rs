@@ -115,7 +115,7 @@ impl Problem {
             title: &self.title,
             status: self.status.as_u16(),
             detail: self.detail.as_deref().unwrap_or(&self.title),
-            request_id: request_id.as_str(),
+            request_id,
             login: self.login.as_deref(),
         };
         // Strings and a number: there is nothing in it that cannot be written.
@@ -144,7 +144,7 @@ struct Document<'a> {
     title: &'a str,
     status: u16,
     detail: &'a str,
-    request_id: &'a str,
+    request_id: &'a RequestId,
     #[serde(skip_serializing_if = "Option::is_none")]
     login: Option<&'a str>,
 }
@@ -188,7 +188,7 @@ mod tests {
         let page = text(answer).await;
         assert!(page.contains("No &lt;session&gt;."));
         assert!(page.contains("href=\"/oauth2/login?rd=%2Fa&amp;b=c\""));
-        assert!(page.contains(request_id().as_str()));
+        assert!(page.contains(&request_id().to_string()));
         assert!(!page.contains("<script"));
     }
 
