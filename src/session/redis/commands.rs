@@ -41,7 +41,7 @@ impl SessionStore for RedisStore {
     }
 
     async fn replace_session(&self, key: &SessionKey, expected: u64, record: &Record) -> Result<Swap, StoreError> {
-        let args = vec![bytes(&expected.to_be_bytes()), Value::Bytes(versioned(record))];
+        let args = vec![bytes(&expected.to_be_bytes()), versioned(record)];
         match self.commands.run(&scripts::REPLACE, &[Name::record(key).as_str()], args).await? {
             0_i64 => Ok(Swap::Gone),
             1 => Ok(Swap::Conflict),
@@ -167,9 +167,7 @@ impl SessionStore for RedisStore {
 
     async fn swap_shared(&self, name: &Name, expected: Option<u64>, record: &Record) -> Result<bool, StoreError> {
         let expected = expected.map_or_else(|| "".into(), |version| bytes(&version.to_be_bytes()));
-        self.commands
-            .run(&scripts::SWAP_SHARED, &[name.as_str()], vec![expected, Value::Bytes(versioned(record))])
-            .await
+        self.commands.run(&scripts::SWAP_SHARED, &[name.as_str()], vec![expected, versioned(record)]).await
     }
 
     async fn carry_out(&self, stages: &[&[Step<'_>]]) -> Result<Vec<u64>, StoreError> {
@@ -250,8 +248,8 @@ pub(super) fn milliseconds(ttl: Duration) -> i64 {
 }
 
 /// A record in Redis begins with its version, so that a script can compare it without reading the rest.
-pub(super) fn versioned(record: &Record) -> Bytes {
-    [&record.version.to_be_bytes()[..], &record.sealed].concat().into()
+fn versioned(record: &Record) -> Value {
+    Value::Bytes([&record.version.to_be_bytes()[..], &record.sealed].concat().into())
 }
 
 pub(super) fn read_versioned(mut value: Bytes) -> Result<Record, StoreError> {

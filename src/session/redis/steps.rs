@@ -14,7 +14,7 @@ use fred::prelude::Value;
 use fred::types::{ClusterHash, CustomCommand};
 use fred::util::redis_keyslot;
 
-use super::commands::{milliseconds, versioned};
+use super::commands::milliseconds;
 use super::{Link, failure, scripts};
 use crate::session::names::Name;
 use crate::session::steps::Step;
@@ -50,7 +50,7 @@ impl Link {
         let steps = || stages.iter().copied().flatten();
         let slot = steps().next().map_or(0, |step| redis_keyslot(first_key(step).as_str().as_bytes()));
         let call = |command, script: &str| {
-            let mut words = Words::default();
+            let mut words = Words::with_capacity(steps().map(weight).sum::<usize>() + script.len());
             words.push(script.as_bytes());
             words.push(steps().map(keys).sum::<usize>().to_string().as_bytes());
             steps().for_each(|step| write_keys(step, &mut words));
@@ -63,13 +63,16 @@ impl Link {
 }
 
 /// The words of a command, in one buffer: the client copies each of them several times.
-#[derive(Default)]
 struct Words {
     buffer: Vec<u8>,
     ends: Vec<usize>,
 }
 
 impl Words {
+    fn with_capacity(bytes: usize) -> Self {
+        Self { buffer: Vec::with_capacity(bytes), ends: Vec::with_capacity(WORDS) }
+    }
+
     fn push(&mut self, word: &[u8]) {
         self.buffer.extend_from_slice(word);
         self.ends.push(self.buffer.len());
@@ -96,6 +99,14 @@ fn letter(step: &Step<'_>) -> char {
         Step::Point { .. } => 'p',
         Step::AddMember { .. } => 'a',
         Step::CreateSession { .. } => 'c',
+    }
+}
+
+/// About how many bytes its words have, rather more than fewer.
+fn weight(step: &Step<'_>) -> usize {
+    match step {
+        Step::CreateSession { new, .. } => new.record.sealed.len() + new.operator.len() + 4 * SMALL,
+        _ => 2 * SMALL,
     }
 }
 
@@ -132,9 +143,15 @@ fn write_arguments(step: &Step<'_>, words: &mut Words) {
             words.show(milliseconds(*ttl));
         }
         Step::CreateSession { new, ttl, .. } => {
-            words.push(&versioned(new.record));
+            words.buffer.extend_from_slice(&new.record.version.to_be_bytes());
+            words.push(&new.record.sealed);
             words.push(new.operator);
             words.show(milliseconds(*ttl));
         }
     }
 }
+
+/// No name, member or number is longer.
+const SMALL: usize = 128;
+/// How many words a login has, or more.
+const WORDS: usize = 32;
