@@ -1,17 +1,15 @@
 //! The public half of a key: read from a JWK, written as one, and able to check a signature.
 //!
-//! Never holds a secret, and never follows a URL or certificate that a JWK names. Parsed once and kept: parsing costs half as much as
-//! checking a signature.
-
-use std::sync::Arc;
+//! Never holds a secret, and never follows a URL or certificate that a JWK names.
 
 use aws_lc_rs::digest;
 use aws_lc_rs::signature::{
-    self as aws, ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, RsaParameters,
-    RsaPublicKeyComponents, UnparsedPublicKey,
+    self as aws, ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RsaPublicKeyComponents, UnparsedPublicKey,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::DecodingKey;
+use jsonwebtoken::crypto::aws_lc;
 use serde_json::{Map, Value};
 
 use super::algorithm::{Algorithm, Family};
@@ -21,8 +19,8 @@ use super::algorithm::{Algorithm, Family};
 pub(super) struct PublicKey {
     family: Family,
     material: Material,
-    /// The same, ready to verify with each of its algorithms.
-    parsed: Arc<[(Algorithm, ParsedPublicKey)]>,
+    /// The same, as the verifier wants it.
+    decoding: DecodingKey,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -38,20 +36,21 @@ enum Material {
 impl PublicKey {
     /// An uncompressed point on the family's curve. `None` when it does not lie there.
     pub(super) fn point(family: Family, point: Vec<u8>) -> Option<Self> {
-        let (algorithm, scheme) = match family {
-            Family::P256 => (Algorithm::Es256, &ECDSA_P256_SHA256_FIXED),
-            Family::P384 => (Algorithm::Es384, &ECDSA_P384_SHA384_FIXED),
+        let algorithm = match family {
+            Family::P256 => &ECDSA_P256_SHA256_FIXED,
+            Family::P384 => &ECDSA_P384_SHA384_FIXED,
             Family::Ed25519 | Family::Rsa | Family::Shared => return None,
         };
-        let parsed = UnparsedPublicKey::new(scheme, point.as_slice()).parse().ok()?;
-        Some(Self { family, material: Material::Point(point), parsed: Arc::new([(algorithm, parsed)]) })
+        UnparsedPublicKey::new(algorithm, point.as_slice()).parse().ok()?;
+        let decoding = DecodingKey::from_ec_der(&point);
+        Some(Self { family, material: Material::Point(point), decoding })
     }
 
     /// An Ed25519 public key. `None` when it is none.
     pub(super) fn ed25519(octets: Vec<u8>) -> Option<Self> {
-        let parsed = UnparsedPublicKey::new(&ED25519, octets.as_slice()).parse().ok()?;
-        let parsed = Arc::new([(Algorithm::EdDsa, parsed)]);
-        Some(Self { family: Family::Ed25519, material: Material::Octets(octets), parsed })
+        UnparsedPublicKey::new(&ED25519, octets.as_slice()).parse().ok()?;
+        let decoding = DecodingKey::from_ed_der(&octets);
+        Some(Self { family: Family::Ed25519, material: Material::Octets(octets), decoding })
     }
 
     /// An RSA key of 2048 to 8192 bits with an odd exponent of 33 bits at most. `None` for any other.
@@ -63,12 +62,9 @@ impl PublicKey {
         if !(RSA_MIN_BITS..=RSA_MAX_BITS).contains(&bits(n)) || bits(e) > RSA_EXPONENT_BITS || !odd_and_above_one {
             return None;
         }
-        let parsed = RSA.into_iter().map(|(algorithm, scheme)| {
-            let parsed = RsaPublicKeyComponents { n, e }.to_parsed_public_key(scheme).ok()?;
-            Some((algorithm, parsed))
-        });
-        let parsed = parsed.collect::<Option<_>>()?;
-        Some(Self { family: Family::Rsa, material: Material::Rsa { n: n.to_vec(), e: e.to_vec() }, parsed })
+        RsaPublicKeyComponents { n, e }.to_parsed_public_key(&aws::RSA_PKCS1_2048_8192_SHA256).ok()?;
+        let decoding = DecodingKey::from_rsa_raw_components(n, e);
+        Some(Self { family: Family::Rsa, material: Material::Rsa { n: n.to_vec(), e: e.to_vec() }, decoding })
     }
 
     /// Reads the members of a JWK that make the key (RFC 7518 section 6, RFC 8037). `None` for a kind not known here.
@@ -125,24 +121,30 @@ impl PublicKey {
     }
 
     /// Whether `signature` is this key's over `message`. False for an algorithm of another kind of key.
-    pub(super) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
-        // A public key never serves as an HMAC key (RFC 8725 section 2.1): it is parsed for none.
-        self.parsed
-            .iter()
-            .find(|(one, _)| *one == algorithm)
-            .is_some_and(|(_, key)| key.verify_sig(message, signature).is_ok())
+    pub(super) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &Vec<u8>) -> bool {
+        // A public key must never serve as an HMAC key (RFC 8725 section 2.1), whatever the verifier would make of it.
+        let Some(name) = asymmetric(algorithm).filter(|_| algorithm.family() == self.family) else { return false };
+        (aws_lc::DEFAULT_PROVIDER.verifier_factory)(&name, &self.decoding)
+            .is_ok_and(|verifier| verifier.verify(message, signature).is_ok())
     }
 }
 
-/// RFC 7518 sections 3.3 and 3.5.
-const RSA: [(Algorithm, &RsaParameters); 6] = [
-    (Algorithm::Rs256, &aws::RSA_PKCS1_2048_8192_SHA256),
-    (Algorithm::Rs384, &aws::RSA_PKCS1_2048_8192_SHA384),
-    (Algorithm::Rs512, &aws::RSA_PKCS1_2048_8192_SHA512),
-    (Algorithm::Ps256, &aws::RSA_PSS_2048_8192_SHA256),
-    (Algorithm::Ps384, &aws::RSA_PSS_2048_8192_SHA384),
-    (Algorithm::Ps512, &aws::RSA_PSS_2048_8192_SHA512),
-];
+/// The verifier's name of an algorithm that has a public key.
+fn asymmetric(algorithm: Algorithm) -> Option<jsonwebtoken::Algorithm> {
+    use jsonwebtoken::Algorithm as Theirs;
+    Some(match algorithm {
+        Algorithm::Es256 => Theirs::ES256,
+        Algorithm::Es384 => Theirs::ES384,
+        Algorithm::EdDsa => Theirs::EdDSA,
+        Algorithm::Rs256 => Theirs::RS256,
+        Algorithm::Rs384 => Theirs::RS384,
+        Algorithm::Rs512 => Theirs::RS512,
+        Algorithm::Ps256 => Theirs::PS256,
+        Algorithm::Ps384 => Theirs::PS384,
+        Algorithm::Ps512 => Theirs::PS512,
+        Algorithm::Hs256 => return None,
+    })
+}
 
 fn strip_zeros(mut bytes: &[u8]) -> &[u8] {
     while let [0, rest @ ..] = bytes {

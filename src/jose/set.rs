@@ -153,7 +153,7 @@ impl VerifyingKey {
         self.key.family() == algorithm.family() && self.algorithm.is_none_or(|only| only == algorithm)
     }
 
-    pub(super) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
+    pub(super) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &Vec<u8>) -> bool {
         self.fits(algorithm) && self.key.verifies(algorithm, message, signature)
     }
 }
