@@ -16,11 +16,18 @@ use crate::session::{Purpose, Ring};
 use crate::web::{ClientRequest, CookieSettings, SameSite, set_cookie};
 
 /// What the cookie holds.
-#[derive(serde::Serialize, serde::Deserialize)]
+#[derive(serde::Serialize)]
 struct Sealed<A> {
     #[serde(flatten)]
     attempt: A,
     /// The public origin on which it was begun: it counts on no other host.
+    #[serde(rename = "o")]
+    origin: String,
+}
+
+/// The part of it that is no attempt's own. Reading it by itself is cheaper than to have everything sorted.
+#[derive(serde::Deserialize)]
+struct Begun {
     #[serde(rename = "o")]
     origin: String,
 }
@@ -112,7 +119,8 @@ pub(super) fn recall(
 
 fn open(ring: &Ring, name: &str, value: &str) -> Option<Sealed<LoginAttempt>> {
     let opened = ring.open_text(Purpose::LoginAttempt, name.as_bytes(), value)?;
-    serde_json::from_slice(&opened.plain).ok()
+    let Begun { origin } = serde_json::from_slice(&opened.plain).ok()?;
+    Some(Sealed { attempt: serde_json::from_slice(&opened.plain).ok()?, origin })
 }
 
 /// The line that forgets the attempt with `state`.

@@ -228,6 +228,7 @@ const CONNECT_TIME: Duration = Duration::from_secs(5);
 const CALL_TIME: Duration = Duration::from_secs(10);
 /// Shorter than what load balancers allow: a token request must not meet a connection that is just being closed.
 const IDLE_TIME: Duration = Duration::from_secs(15);
-const IDLE_CONNECTIONS: usize = 8;
+/// As many logins at once find a connection that is open already.
+const IDLE_CONNECTIONS: usize = 32;
 const BODY_BYTES: usize = 1 << 20;
 const CAUSE_CHARS: usize = 200;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use futures_util::future::join_all;
 
 use super::Sessions;
 use super::happening::{Ended, Happening, What};
@@ -14,6 +13,7 @@ use super::live::LiveSession;
 use super::model::{NewSession, OperatorMeta, Session};
 use super::names::Name;
 use super::operator::OperatorRecord;
+use super::steps::Step;
 use super::store::{Member, NewRecord, Record, StoreError};
 use super::token::{SessionToken, Sid};
 use crate::base::Timestamp;
@@ -51,11 +51,13 @@ impl Sessions {
     ///
     /// When the store cannot say.
     pub async fn burn_attempt(&self, state: &str, now: Timestamp) -> Result<Option<Born>, StoreError> {
-        if !self.store.mark_once(&Name::attempt(state), ATTEMPT).await? {
-            return Ok(None);
+        let (attempt, sequence) = (Name::attempt(state), Name::sequence());
+        let burn = [Step::MarkOnce { name: &attempt, ttl: ATTEMPT }];
+        match self.store.carry_out(&[&burn, &[Step::ReadNumber(&sequence)]]).await?[..] {
+            [1, number] => Ok(Some(Born { number, at: now })),
+            [0, _] => Ok(None),
+            _ => Err(StoreError::Nonsense("with other steps than were asked for")),
         }
-        let number = self.store.read_number(&Name::sequence()).await?;
-        Ok(Some(Born { number, at: now }))
     }
 
     /// Makes a session of a login, under a token that no browser has ever held.
@@ -102,40 +104,25 @@ impl Sessions {
             .seal_record(live.token(), FIRST, session, &*self.random)
             .map_err(|_| StoreError::Unstorable("it cannot be sealed"))?;
         let operator = OperatorRecord::new(session, meta).seal(&self.ring, key, &*self.random);
+        let (record, ttl) = (Record { version: FIRST, sealed }, self.lifetime);
+        let (indexes, member, sid) = (live.indexes(), live.member(), Name::sid(&session.sid));
+        let mut names = vec![Step::Point { name: &sid, to: key, ttl }];
+        names.extend(indexes.iter().map(|index| Step::AddMember { index, member: &member, ttl }));
+        let create = [Step::CreateSession { key, new: NewRecord { record: &record, operator: &operator }, ttl }];
+        let marks = Marks::of(session);
+        let look = marks.look();
         // Index first: whoever revokes has to find the session however soon it comes after.
-        self.enter_names(live).await?;
-        let record = Record { version: FIRST, sealed };
-        if !self.store.create_session(key, NewRecord { record: &record, operator: &operator }, self.lifetime).await? {
+        let answers = self.store.carry_out(&[&names, &create, &look]).await?;
+        let Some([created, looked @ ..]) = answers.get(names.len()..) else {
+            return Err(StoreError::Nonsense("with fewer steps than were asked for"));
+        };
+        if *created == 0 {
             return Err(StoreError::Unstorable("its key was taken"));
         }
-        if self.is_revoked(session).await? {
+        if is_revoked(looked, session) {
             return Ok(false);
         }
         self.make_room(live).await
-    }
-
-    /// Names a session everywhere; all of it is done, well or not, when this answers.
-    async fn enter_names(&self, live: &LiveSession) -> Result<(), StoreError> {
-        let (indexes, member, sid) = (live.indexes(), live.member(), Name::sid(&live.session().sid));
-        let named = join_all(indexes.iter().map(|index| self.store.add_member(index, &member, self.lifetime)));
-        let (named, pointed) = tokio::join!(named, self.store.point(&sid, live.key(), self.lifetime));
-        named.into_iter().chain([pointed]).collect()
-    }
-
-    /// Looks whether a revocation covers a session that has just been written. A revoker that saw neither its index entry
-    /// nor its record wrote what is read here before that.
-    async fn is_revoked(&self, session: &Session) -> Result<bool, StoreError> {
-        let (user, generation) = (Name::revoked_user(&session.issuer, &session.subject), Name::generation());
-        let tombstone = session.provider_sid.as_deref().map(|sid| Name::tombstone(&session.issuer, sid));
-        let buried = async {
-            match &tombstone {
-                Some(tombstone) => self.store.is_marked(tombstone).await,
-                None => Ok(false),
-            }
-        };
-        let (user, generation, buried) =
-            tokio::try_join!(self.store.read_number(&user), self.store.read_number(&generation), buried)?;
-        Ok(buried || user.max(generation) > session.born)
     }
 
     /// Where a user may have only so many sessions, ends the oldest. Answers whether the new one stays.
@@ -220,6 +207,37 @@ impl Sessions {
     pub(super) fn guard(&self) -> Duration {
         self.lifetime.max(ATTEMPT * 2)
     }
+}
+
+/// Where a revocation that covers a session has left its mark. A revoker that saw neither the session's index entry nor its record wrote
+/// there before the session was written.
+struct Marks {
+    user: Name,
+    generation: Name,
+    tombstone: Option<Name>,
+}
+
+impl Marks {
+    fn of(session: &Session) -> Self {
+        Self {
+            user: Name::revoked_user(&session.issuer, &session.subject),
+            generation: Name::generation(),
+            tombstone: session.provider_sid.as_deref().map(|sid| Name::tombstone(&session.issuer, sid)),
+        }
+    }
+
+    /// The steps that look there, for [`is_revoked`].
+    fn look(&self) -> Vec<Step<'_>> {
+        let mut look = vec![Step::ReadNumber(&self.user), Step::ReadNumber(&self.generation)];
+        look.extend(self.tombstone.as_ref().map(Step::IsMarked));
+        look
+    }
+}
+
+/// Whether what was found there covers the session.
+fn is_revoked(looked: &[u64], session: &Session) -> bool {
+    let [user, generation, buried @ ..] = looked else { return true };
+    buried.contains(&1) || *user.max(generation) > session.born
 }
 
 /// How long a burnt state is remembered, longer than any login attempt can be shown; and how long a callback may take from

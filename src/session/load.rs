@@ -5,8 +5,9 @@
 use std::sync::Arc;
 
 use super::live::LiveSession;
+use super::model::Session;
 use super::names::Name;
-use super::store::{StoreError, StoredSession, Unavailable};
+use super::store::{Record, StoreError, StoredSession, Unavailable};
 use super::token::{SessionKey, SessionToken};
 use super::{Near, Sessions};
 use crate::base::Timestamp;
@@ -88,20 +89,21 @@ impl Sessions {
             return self.load(token, now).await;
         };
         let reading = near.cache.announce(key);
-        let stored = match near.reads.read_session(&key).await {
-            Ok(stored) => stored,
+        let record = match near.reads.read_record(&key).await {
+            Ok(Some(record)) => record,
+            Ok(None) => return Ok(Lookup::Absent(Absence::Unknown)),
             // The way on which changes are told may be gone while the other is not.
             Err(StoreError::Unavailable(Unavailable::Disconnected)) => return self.load(token, now).await,
             Err(error) => return Err(error),
         };
-        let read = match self.open(token, stored, generation) {
-            Ok(read) => read,
-            Err(absence) => return Ok(Lookup::Absent(absence)),
-        };
-        if judge(&read.live, generation, now).is_some() {
+        let Some(session) = self.open(token, &record) else { return Ok(Lookup::Absent(Absence::Unreadable)) };
+        // The request that follows a login is spared the question.
+        let noted = self.touches.may_have_noted(session.created, now);
+        let seen = if noted { self.store.read_activity(&key).await? } else { None };
+        let live = Arc::new(self.live(token, session, record.version, seen));
+        if judge(&live, generation, now).is_some() {
             return self.load(token, now).await;
         }
-        let live = Arc::new(read.live);
         reading.enter(&live);
         Ok(Lookup::Found(live))
     }
@@ -143,21 +145,24 @@ impl Sessions {
         let (key, generation) = (token.key(), Name::generation());
         let (stored, generation) =
             tokio::try_join!(self.store.read_session(&key), self.store.read_number(&generation))?;
-        Ok(self.open(token, stored, generation))
+        let Some(StoredSession { record, seen }) = stored else { return Ok(Err(Absence::Unknown)) };
+        let Some(session) = self.open(token, &record) else { return Ok(Err(Absence::Unreadable)) };
+        Ok(Ok(Read { live: self.live(token, session, record.version, seen), seen, generation }))
     }
 
     /// Opens what the store had.
-    fn open(&self, token: &SessionToken, stored: Option<StoredSession>, generation: u64) -> Result<Read, Absence> {
-        let stored = stored.ok_or(Absence::Unknown)?;
-        let Some(opened) = self.ring.open_record(token, stored.record.version, &stored.record.sealed) else {
+    fn open(&self, token: &SessionToken, record: &Record) -> Option<Session> {
+        let opened = self.ring.open_record(token, record.version, &record.sealed);
+        if opened.is_none() {
             let key = token.key();
             tracing::warn!(%key, "a session record was not made for its cookie by a secret that is known here");
-            return Err(Absence::Unreadable);
-        };
-        let session = opened.plain;
-        let last_seen = stored.seen.map_or(session.created, |seen| seen.max(session.created));
-        let live = LiveSession::new(token.clone(), session, stored.record.version, last_seen, self.idle);
-        Ok(Read { live, seen: stored.seen, generation })
+        }
+        opened.map(|opened| opened.plain)
+    }
+
+    fn live(&self, token: &SessionToken, session: Session, version: u64, seen: Option<Timestamp>) -> LiveSession {
+        let last_seen = seen.map_or(session.created, |seen| seen.max(session.created));
+        LiveSession::new(token.clone(), session, version, last_seen, self.idle)
     }
 }
 

@@ -32,6 +32,7 @@ mod revoke;
 mod seal;
 mod settings;
 mod shared;
+mod steps;
 mod store;
 mod token;
 mod touch;
@@ -54,6 +55,7 @@ pub use self::revoke::Turn;
 pub use self::seal::read_record;
 pub use self::seal::{Opened, Purpose, Ring, SECRET_BYTES, SealError};
 pub use self::settings::{NearCacheSettings, SessionSettings, StoreSettings};
+pub use self::steps::Step;
 pub use self::store::{
     Member, MemberPage, NewRecord, Record, Removed, SessionStore, StoreCounters, StoreError, StoredOperator,
     StoredSession, Swap, TrackedReads, Unavailable,

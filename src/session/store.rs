@@ -12,6 +12,7 @@ use bytes::Bytes;
 
 use super::names::Name;
 use super::near_cache::NearCache;
+use super::steps::{self, Step};
 use super::token::SessionKey;
 use crate::base::{Blame, Blamed, Timestamp};
 
@@ -26,6 +27,9 @@ pub trait SessionStore: Send + Sync + fmt::Debug + 'static {
 
     /// Reads a session's record and when it was last used.
     async fn read_session(&self, key: &SessionKey) -> Result<Option<StoredSession>, StoreError>;
+
+    /// Reads when a session was last used, if that was ever noted.
+    async fn read_activity(&self, key: &SessionKey) -> Result<Option<Timestamp>, StoreError>;
 
     /// Writes `record` over the record with version `expected`, keeping its expiry.
     async fn replace_session(&self, key: &SessionKey, expected: u64, record: &Record) -> Result<Swap, StoreError>;
@@ -98,6 +102,14 @@ pub trait SessionStore: Send + Sync + fmt::Debug + 'static {
     /// Writes a shared value over the one with version `expected`, or where there is none. It lives for ever.
     async fn swap_shared(&self, name: &Name, expected: Option<u64>, record: &Record) -> Result<bool, StoreError>;
 
+    /// Carries out steps stage by stage, those of one stage in any order, and answers each step's number in the order of the steps.
+    ///
+    /// Each step may also meet with others' commands before and after it. An error says nothing of how far it came; what was carried
+    /// out stays.
+    async fn carry_out(&self, stages: &[&[Step<'_>]]) -> Result<Vec<u64>, StoreError> {
+        steps::one_by_one(self, stages).await
+    }
+
     /// Answers once everything that was written before is as safe as the operator wants it: with `near_cache.replicas`, when so
     /// many replicas have it. What comes before an acknowledgement.
     async fn settle(&self) -> Result<(), StoreError>;
@@ -124,9 +136,8 @@ pub trait SessionStore: Send + Sync + fmt::Debug + 'static {
 /// what was read.
 #[async_trait]
 pub trait TrackedReads: Send + Sync + fmt::Debug + 'static {
-    /// Reads a session's record and when it was last used. Only a change of the record is told about: to be in use changes
-    /// nothing that a decision rests on.
-    async fn read_session(&self, key: &SessionKey) -> Result<Option<StoredSession>, StoreError>;
+    /// Reads a session's record. When it was last used nobody is told about: that changes nothing that a decision rests on.
+    async fn read_record(&self, key: &SessionKey) -> Result<Option<Record>, StoreError>;
 }
 
 /// Sealed bytes and the turn they are in.

@@ -39,6 +39,11 @@ impl Touches {
         self.dropped.load(Ordering::Relaxed)
     }
 
+    /// Whether a use of a session that began at `created` can have been noted by now: none is before that.
+    pub(super) fn may_have_noted(&self, created: Timestamp, now: Timestamp) -> bool {
+        now.since(created) >= self.every
+    }
+
     pub(super) fn touch(&self, live: &LiveSession, now: Timestamp) {
         let before = live.last_seen();
         // Of requests that come at once, the one that moves the moment notes it.

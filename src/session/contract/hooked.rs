@@ -63,6 +63,10 @@ impl<H: Hook> SessionStore for Hooked<H> {
         told(&*self.hook, "read_session", &key.to_string(), self.inner.read_session(key)).await
     }
 
+    async fn read_activity(&self, key: &SessionKey) -> Result<Option<Timestamp>, StoreError> {
+        told(&*self.hook, "read_activity", &key.to_string(), self.inner.read_activity(key)).await
+    }
+
     async fn replace_session(&self, key: &SessionKey, expected: u64, record: &Record) -> Result<Swap, StoreError> {
         told(&*self.hook, "replace_session", &key.to_string(), self.inner.replace_session(key, expected, record)).await
     }
@@ -190,7 +194,7 @@ struct HookedReads<H> {
 
 #[async_trait]
 impl<H: Hook> TrackedReads for HookedReads<H> {
-    async fn read_session(&self, key: &SessionKey) -> Result<Option<StoredSession>, StoreError> {
-        told(&*self.hook, "read_session", &key.to_string(), self.inner.read_session(key)).await
+    async fn read_record(&self, key: &SessionKey) -> Result<Option<Record>, StoreError> {
+        told(&*self.hook, "read_session", &key.to_string(), self.inner.read_record(key)).await
     }
 }

@@ -38,6 +38,11 @@ impl SessionStore for MemoryStore {
             .map(|record| StoredSession { record, seen: moment(&shelf, key, now) }))
     }
 
+    async fn read_activity(&self, key: &SessionKey) -> Result<Option<Timestamp>, StoreError> {
+        let (shelf, now) = self.at();
+        Ok(moment(&shelf, key, now))
+    }
+
     async fn replace_session(&self, key: &SessionKey, expected: u64, record: &Record) -> Result<Swap, StoreError> {
         let (mut shelf, now) = self.at();
         let Some(entry) = shelf.get_mut(&Name::record(key), now) else { return Ok(Swap::Gone) };
@@ -320,7 +325,8 @@ fn delete(shelf: &mut Shelf, key: &SessionKey, now: Timestamp) -> Option<Removed
 
 #[async_trait]
 impl TrackedReads for MemoryStore {
-    async fn read_session(&self, key: &SessionKey) -> Result<Option<StoredSession>, StoreError> {
-        SessionStore::read_session(self, key).await
+    async fn read_record(&self, key: &SessionKey) -> Result<Option<Record>, StoreError> {
+        let (shelf, now) = self.at();
+        Ok(record(shelf.get(&Name::record(key), now)))
     }
 }

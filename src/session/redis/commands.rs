@@ -15,6 +15,7 @@ use super::{Link, RedisStore, scripts};
 use crate::base::Timestamp;
 use crate::session::names::Name;
 use crate::session::near_cache::NearCache;
+use crate::session::steps::{self, Step};
 use crate::session::store::{
     Member, MemberPage, NewRecord, Record, Removed, SessionStore, StoreCounters, StoreError, StoredOperator,
     StoredSession, Swap, TrackedReads,
@@ -24,13 +25,19 @@ use crate::session::token::SessionKey;
 #[async_trait]
 impl SessionStore for RedisStore {
     async fn create_session(&self, key: &SessionKey, new: NewRecord<'_>, ttl: Duration) -> Result<bool, StoreError> {
-        let keys = [Name::record(key), Name::operator(key)];
-        let args = vec![versioned(new.record), bytes(new.operator), millis(ttl)];
-        self.commands.run(&scripts::CREATE, &keys.each_ref().map(Name::as_str), args).await
+        self.commands.carry_out_one(Step::CreateSession { key, new, ttl }).await
     }
 
     async fn read_session(&self, key: &SessionKey) -> Result<Option<StoredSession>, StoreError> {
-        TrackedReads::read_session(&self.commands, key).await
+        let args = vec![text(&Name::record(key)), text(&Name::activity(key))];
+        let (record, seen): (Option<Bytes>, Option<i64>) = self.commands.call("MGET", args).await?;
+        let Some(record) = record else { return Ok(None) };
+        Ok(Some(StoredSession { record: read_versioned(record)?, seen: seen.map(Timestamp::from_unix_millis) }))
+    }
+
+    async fn read_activity(&self, key: &SessionKey) -> Result<Option<Timestamp>, StoreError> {
+        let seen: Option<i64> = self.commands.call("GET", vec![text(&Name::activity(key))]).await?;
+        Ok(seen.map(Timestamp::from_unix_millis))
     }
 
     async fn replace_session(&self, key: &SessionKey, expected: u64, record: &Record) -> Result<Swap, StoreError> {
@@ -77,8 +84,7 @@ impl SessionStore for RedisStore {
     }
 
     async fn add_member(&self, index: &Name, member: &Member, ttl: Duration) -> Result<(), StoreError> {
-        let args = vec![Value::from(member.to_string()), millis(ttl)];
-        self.commands.run(&scripts::ADD_MEMBER, &[index.as_str()], args).await
+        self.commands.carry_out_one(Step::AddMember { index, member, ttl }).await.map(drop)
     }
 
     async fn scan_members(&self, index: &Name, cursor: Option<&str>) -> Result<MemberPage, StoreError> {
@@ -164,6 +170,13 @@ impl SessionStore for RedisStore {
         self.commands.run(&scripts::SWAP_SHARED, &[name.as_str()], vec![expected, versioned(record)]).await
     }
 
+    async fn carry_out(&self, stages: &[&[Step<'_>]]) -> Result<Vec<u64>, StoreError> {
+        match self.commands.carry_out(stages).await? {
+            Some(answers) => Ok(answers),
+            None => steps::one_by_one(self, stages).await,
+        }
+    }
+
     async fn settle(&self) -> Result<(), StoreError> {
         self.pulse.settle().await
     }
@@ -199,11 +212,9 @@ impl SessionStore for RedisStore {
 /// Reads that nobody is told about.
 #[async_trait]
 impl TrackedReads for Link {
-    async fn read_session(&self, key: &SessionKey) -> Result<Option<StoredSession>, StoreError> {
-        let args = vec![text(&Name::record(key)), text(&Name::activity(key))];
-        let (record, seen): (Option<Bytes>, Option<i64>) = self.call("MGET", args).await?;
-        let Some(record) = record else { return Ok(None) };
-        Ok(Some(StoredSession { record: read_versioned(record)?, seen: seen.map(Timestamp::from_unix_millis) }))
+    async fn read_record(&self, key: &SessionKey) -> Result<Option<Record>, StoreError> {
+        let record: Option<Bytes> = self.call("GET", vec![text(&Name::record(key))]).await?;
+        record.map(read_versioned).transpose()
     }
 }
 
@@ -227,9 +238,13 @@ fn bytes(bytes: &[u8]) -> Value {
     Value::Bytes(Bytes::copy_from_slice(bytes))
 }
 
-/// Redis refuses an expiry of zero.
 fn millis(ttl: Duration) -> Value {
-    Value::from(i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX / 4).max(1))
+    Value::from(milliseconds(ttl))
+}
+
+/// Redis refuses an expiry of zero.
+pub(super) fn milliseconds(ttl: Duration) -> i64 {
+    i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX / 4).max(1)
 }
 
 /// A record in Redis begins with its version, so that a script can compare it without reading the rest.

@@ -47,6 +47,11 @@ pub(super) fn is_elsewhere(error: &Error) -> bool {
     error.details() == REDIRECTED || error.details().starts_with("TRYAGAIN")
 }
 
+/// Whether a cluster did not carry the command out, because its keys lie in several slots.
+pub(super) fn is_across_slots(error: &Error) -> bool {
+    error.details().starts_with("CROSSSLOT")
+}
+
 /// Whether the server has never heard of the script.
 pub(super) fn is_unknown_script(error: &Error) -> bool {
     error.details().starts_with("NOSCRIPT")

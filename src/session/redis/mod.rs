@@ -30,6 +30,7 @@ mod outage;
 mod pulse;
 mod replication;
 mod scripts;
+mod steps;
 mod tracking;
 mod watch;
 
@@ -64,6 +65,8 @@ struct Shared {
     outage: Outage,
     /// Whether what is acknowledged was seen by replicas before.
     replicas: AtomicBool,
+    /// Its keys lie in several places, though it looks like one server.
+    apart: AtomicBool,
     /// An answer did not come in time: the watch looks at once whether any comes, and the right ones.
     doubt: Notify,
 }
@@ -96,8 +99,8 @@ impl RedisStore {
         config.version = RespVersion::RESP3;
         let connection = Arc::new(Connection::open(config.clone(), deadline)?);
         let (counters, outage) = (StoreCounters::default(), Outage::new(clock));
-        let (replicas, doubt) = (AtomicBool::new(false), Notify::new());
-        let shared = Arc::new(Shared { counters, outage, replicas, doubt });
+        let (replicas, apart) = (AtomicBool::new(false), AtomicBool::new(false));
+        let shared = Arc::new(Shared { counters, outage, replicas, apart, doubt: Notify::new() });
         let commands = Link { connection, deadline, shared, aside: false };
         let pulse = Pulse::new(&config, &commands, 0)?;
         let watch = tokio::spawn(watch::run(commands.clone())).abort_handle();
@@ -158,11 +161,20 @@ impl Link {
     }
 
     async fn script<R: FromValue>(&self, script: &Script, keys: &[&str], args: &[Value]) -> Result<R, Error> {
-        let known = script.call("EVALSHA", script.hash(), keys, args);
-        match self.send(known.0, known.1).await {
+        self.script_called(script, |command, name| script.call(command, name, keys, args)).await
+    }
+
+    /// The same; `call` writes the command down, for one name of the script or another.
+    async fn script_called<R: FromValue>(
+        &self,
+        script: &Script,
+        call: impl Fn(&'static str, &str) -> (CustomCommand, Vec<Value>),
+    ) -> Result<R, Error> {
+        let (command, words) = call("EVALSHA", script.hash());
+        match self.send(command, words).await {
             Err(error) if failure::is_unknown_script(&error) => {
-                let told = script.call("EVAL", script.text(), keys, args);
-                self.send(told.0, told.1).await
+                let (command, words) = call("EVAL", script.text());
+                self.send(command, words).await
             }
             answer => answer,
         }

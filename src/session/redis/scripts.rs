@@ -55,14 +55,42 @@ impl Script {
     }
 }
 
-/// record, operator | record, operator, ttl
-pub(super) static CREATE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[3]) then return 0 end
-redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
-return 1",
-    )
-});
+/// The keys of all steps | a letter for each step, the arguments of all steps: a number for each step. `steps` writes them.
+pub(super) static STEPS: LazyLock<Script> = LazyLock::new(|| Script::new(STEPS_TEXT));
+
+const STEPS_TEXT: &str = "local answers, key, arg, now = {}, 1, 2, nil
+for at = 1, #ARGV[1] do
+  local step, answer = ARGV[1]:sub(at, at), 1
+  if step == 'n' then
+    answer = redis.call('GET', KEYS[key]) or 0
+  elseif step == 'm' then
+    answer = redis.call('EXISTS', KEYS[key])
+  elseif step == 'o' then
+    if not redis.call('SET', KEYS[key], '1', 'NX', 'PX', ARGV[arg]) then answer = 0 end
+    arg = arg + 1
+  elseif step == 'p' then
+    redis.call('SET', KEYS[key], ARGV[arg], 'PX', ARGV[arg + 1])
+    arg = arg + 2
+  elseif step == 'a' then
+    if not now then
+      local time = redis.call('TIME')
+      now = time[1] * 1000 + math.floor(time[2] / 1000)
+    end
+    redis.call('ZREMRANGEBYSCORE', KEYS[key], '-inf', now)
+    redis.call('ZADD', KEYS[key], now + ARGV[arg + 1], ARGV[arg])
+    if redis.call('PTTL', KEYS[key]) < tonumber(ARGV[arg + 1]) then redis.call('PEXPIRE', KEYS[key], ARGV[arg + 1]) end
+    arg = arg + 2
+  elseif step == 'c' then
+    if redis.call('SET', KEYS[key], ARGV[arg], 'NX', 'PX', ARGV[arg + 2]) then
+      redis.call('SET', KEYS[key + 1], ARGV[arg + 1], 'PX', ARGV[arg + 2])
+    else
+      answer = 0
+    end
+    key, arg = key + 1, arg + 3
+  end
+  answers[at], key = answer, key + 1
+end
+return answers";
 
 /// record | expected version, record: 0 gone, 1 conflict, 2 replaced. A record begins with its version in 8 bytes.
 pub(super) static REPLACE: LazyLock<Script> = LazyLock::new(|| {
@@ -105,18 +133,6 @@ pub(super) static TOUCH: LazyLock<Script> = LazyLock::new(|| {
 if left < 1 then return 0 end
 local seen = tonumber(redis.call('GET', KEYS[2]) or '')
 if not seen or seen < tonumber(ARGV[1]) then redis.call('SET', KEYS[2], ARGV[1], 'PX', left) end
-return 1",
-    )
-});
-
-/// index | member, ttl
-pub(super) static ADD_MEMBER: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
-if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 return 1",
     )
 });

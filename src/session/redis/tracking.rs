@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use fred::clients::Client;
 use fred::interfaces::{ClientLike as _, EventInterface as _, TrackingInterface as _};
 use fred::prelude::{FromValue, Value};
@@ -30,17 +29,16 @@ use super::connection::{self, Connection, Present, SETTLE, State};
 use super::pulse::{self, Lane, Pulse};
 use super::watch::{self, Answer};
 use super::{AddressError, Link, failure};
-use crate::base::{Random, SystemRandom, Timestamp};
+use crate::base::{Random, SystemRandom};
 use crate::session::names::Name;
 use crate::session::near_cache::NearCache;
-use crate::session::store::{StoreError, StoredSession, TrackedReads, Unavailable};
+use crate::session::store::{Record, StoreError, TrackedReads, Unavailable};
 use crate::session::token::SessionKey;
 
 /// Reads that Redis remembers, and the task that passes on what it tells. Both end with this.
 #[derive(Debug)]
 pub(super) struct Tracking {
     reads: Link,
-    commands: Link,
     task: AbortHandle,
 }
 
@@ -55,7 +53,7 @@ impl Tracking {
         let reads = commands.aside(Connection::open(config.clone(), commands.deadline)?);
         let pulse = Pulse::new(config, commands, replicas)?;
         let follower = Follower { reads: reads.clone(), pulse, near };
-        Ok(Self { reads, commands: commands.clone(), task: tokio::spawn(follower.run()).abort_handle() })
+        Ok(Self { reads, task: tokio::spawn(follower.run()).abort_handle() })
     }
 }
 
@@ -68,16 +66,8 @@ impl Drop for Tracking {
 
 #[async_trait]
 impl TrackedReads for Tracking {
-    async fn read_session(&self, key: &SessionKey) -> Result<Option<StoredSession>, StoreError> {
-        let (record, activity) = (Name::record(key), Name::activity(key));
-        // The activity comes over the other connection, on which nobody is told: each use would tell every replica.
-        let (record, seen): (Option<Bytes>, Option<i64>) = tokio::try_join!(
-            self.reads.call("GET", vec![Value::from(record.as_str())]),
-            self.commands.call("GET", vec![Value::from(activity.as_str())]),
-        )?;
-        let Some(record) = record else { return Ok(None) };
-        let seen = seen.map(Timestamp::from_unix_millis);
-        Ok(Some(StoredSession { record: super::commands::read_versioned(record)?, seen }))
+    async fn read_record(&self, key: &SessionKey) -> Result<Option<Record>, StoreError> {
+        self.reads.read_record(key).await
     }
 }
 

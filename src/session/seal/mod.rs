@@ -3,7 +3,7 @@
 //! Never two uses of one key: records are bound to the browser's cookie, everything else to its purpose.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use aws_lc_rs::{digest, hkdf};
+use aws_lc_rs::{digest, hkdf, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
@@ -233,8 +233,7 @@ impl ServerSecret {
         hash.update(secret.expose());
         let mut id = [0; ID_LEN];
         id.iter_mut().zip(hash.finish().as_ref()).for_each(|(to, from)| *to = *from);
-        let small = hkdf::Salt::new(hkdf::HKDF_SHA256, b"vestibule server secret").extract(secret.expose());
-        Self { id, secret: secret.clone(), small }
+        Self { id, secret: secret.clone(), small: extracted(b"vestibule server secret", secret.expose()) }
     }
 
     fn record_key(&self, token: &SessionToken) -> Result<LessSafeKey, SealError> {
@@ -245,6 +244,12 @@ impl ServerSecret {
     fn small_key(&self, purpose: Purpose, salt: &[u8; NONCE_LEN]) -> Result<LessSafeKey, SealError> {
         expand(&self.small, &[purpose.label(), b"\0", &self.id, salt])
     }
+}
+
+/// HKDF-Extract (RFC 5869 section 2.2), done once: the library's own is put off, and done again at each use of what it gives.
+fn extracted(salt: &[u8], secret: &[u8]) -> hkdf::Prk {
+    let key = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, salt), secret);
+    hkdf::Prk::new_less_safe(hkdf::HKDF_SHA256, key.as_ref())
 }
 
 fn expand(prk: &hkdf::Prk, info: &[&[u8]]) -> Result<LessSafeKey, SealError> {
@@ -305,6 +310,17 @@ mod tests {
 
     fn ring(bytes: &[u8]) -> Ring {
         Ring::new(&bytes.iter().map(|byte| secret(*byte)).collect::<Vec<_>>()).unwrap()
+    }
+
+    #[test]
+    fn a_secret_that_was_extracted_before_gives_the_same_keys() {
+        let keys = |prk: hkdf::Prk| {
+            let mut key = [0; 32];
+            prk.expand(&[b"info"], hkdf::HKDF_SHA256).unwrap().fill(&mut key).unwrap();
+            key
+        };
+        let theirs = hkdf::Salt::new(hkdf::HKDF_SHA256, b"salt").extract(&[7; 40]);
+        assert_eq!(keys(extracted(b"salt", &[7; 40])), keys(theirs));
     }
 
     #[test]

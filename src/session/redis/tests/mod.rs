@@ -160,12 +160,42 @@ mod cluster {
         (server, format!("redis-cluster://127.0.0.1:{port}"))
     }
 
+    /// Addressed as one server it says only by its refusal that it is none.
+    #[tokio::test]
+    async fn one_that_is_addressed_as_a_server() {
+        let (server, _) = start().await;
+        let store = connected(&server).await;
+        assert_eq!(commands_of_a_login(&store).await, 1 + 10, "refused once, then one by one");
+        assert_eq!(commands_of_a_login(&store).await, 10);
+        assert!(server.cli(&["FLUSHALL"]).contains("OK"));
+        crate::session::contract::a_user_is_revoked_everywhere_and_only_there(store, &RealTime).await;
+    }
+
     async fn empty((server, url): &(Server, String)) -> (RedisStore, RealTime) {
         assert!(server.cli(&["FLUSHALL"]).contains("OK"));
         let store = connect(url.clone());
         available(&store, Duration::from_secs(5)).await;
         (store, RealTime)
     }
+}
+
+/// The steps before the provider is asked go in one command, and so do those after it.
+#[tokio::test]
+async fn a_login_takes_two_commands() {
+    let server = Server::start(&[]);
+    assert_eq!(commands_of_a_login(&connected(&server).await).await, 2);
+}
+
+async fn commands_of_a_login(store: &Arc<dyn SessionStore>) -> u64 {
+    // What is near has questions of its own.
+    let mut settings = sample_settings();
+    settings.near_cache.staleness = Duration::ZERO;
+    let replica = Replica::with(store, settings);
+    let before = store.counters().commands();
+    let live = replica.log_in(sample_login("u1")).await;
+    let commands = store.counters().commands() - before;
+    assert!(replica.is_alive(&live).await);
+    commands
 }
 
 fn free_port() -> u16 {
