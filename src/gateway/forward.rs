@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
 use super::story::Story;
-use super::{Gateway, stream};
+use super::{Gateway, stream, tokens};
 use crate::access::Permit;
 use crate::base::{Blame, Blamed, Timestamp};
 use crate::identity::{IdentityError, IdentityToken, Kind, Subject};
@@ -121,12 +121,15 @@ pub(super) async fn forward(
 /// The token for this upstream, usually minted before.
 fn mint(
     gateway: &Gateway,
-    upstream: &str,
+    upstream: &Arc<str>,
     live: &LiveSession,
     now: Timestamp,
 ) -> Result<Arc<IdentityToken>, IdentityError> {
+    if let Some(token) = tokens::at_hand(live, upstream, &gateway.identity, now) {
+        return Ok(token);
+    }
     let session = live.session();
-    gateway.identity.mint(
+    let token = gateway.identity.mint(
         upstream,
         &Subject {
             kind: Kind::User,
@@ -144,7 +147,9 @@ fn mint(
             client_id: None,
         },
         now,
-    )
+    )?;
+    tokens::keep(live, upstream, &token);
+    Ok(token)
 }
 
 fn failed(

@@ -29,6 +29,7 @@ mod handle;
 mod story;
 mod stream;
 mod to_https;
+mod tokens;
 
 pub use to_https::ToHttps;
 

@@ -102,6 +102,13 @@ impl Identity {
         Ok(token)
     }
 
+    /// Whether a token that was minted for the same reading of a session, which ends at `session_expires`, may be used again at `now`:
+    /// the key still signs, and half of its life is not over.
+    pub fn still_serves(&self, token: &IdentityToken, session_expires: Timestamp, now: Timestamp) -> bool {
+        let keys = self.keys.current();
+        keys.signing(now).is_some_and(|key| token.is_current(key.kid(), session_expires, now))
+    }
+
     /// Whether a bearer string is one of ours, or pretends to be: the front door refuses it (RFC 8725 section 3.12).
     pub fn issued(&self, token: &str) -> bool {
         jose::resembles(token, TYP, &self.issuer)

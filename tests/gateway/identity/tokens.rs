@@ -1,6 +1,7 @@
 //! The signed token: what it says, how long, and for whom.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use jsonwebtoken::Algorithm;
 use serde_json::Value;
@@ -97,6 +98,34 @@ async fn tokens_are_short_lived_and_nobody_elses() {
     let third = token(&mut raw, &world.cookie().await).await;
     assert_ne!(unverified_claims(&third).unwrap()["sid"], bob["sid"]);
     assert_eq!(token(&mut raw, &again).await, second);
+}
+
+/// ID-06: a token that was used before is used again for half of its life and no longer, for its own upstream alone.
+#[tokio::test]
+async fn tokens_are_new_before_they_are_old() {
+    let other = Echo::start().await;
+    let world = World::with(|config| {
+        config
+            .upstream("other", &other.url())
+            .route("path = \"/other\"\nupstream = \"other\"")
+            .with("identity.lifetime = \"4s\"")
+    })
+    .await;
+    let cookie = world.cookie().await;
+    let first = world.seen("GET /x", &[&cookie]).await.identity_token().unwrap().to_owned();
+    let begun = Instant::now();
+    loop {
+        assert_eq!(world.ask("GET /other", &[&cookie]).await.status, 200);
+        let theirs = unverified_claims(other.last().identity_token().unwrap()).unwrap();
+        assert_eq!(theirs["aud"], "other");
+        let token = world.seen("GET /x", &[&cookie]).await.identity_token().unwrap().to_owned();
+        let asked = begun.elapsed();
+        if token != first {
+            break assert!(asked >= Duration::from_millis(900), "{asked:?}");
+        }
+        assert!(asked < Duration::from_millis(3500), "the same token after {asked:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// ID-06: the life is configurable up to five minutes, and never beyond the session's.
