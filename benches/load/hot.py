@@ -19,7 +19,7 @@ def on_load_core(command):
 
 def wrk(world, peer, connections, seconds):
     """What completed, how fast, and what failed."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "5s", "--latency"]
+    command = [f"-c{connections}", f"-d{seconds}s", "--timeout", "5s", "--latency"]
     for name, value in HEADERS:
         command += ["-H", f"{name}: {value}"]
     if len(peer.cookies) == 1:
@@ -28,8 +28,7 @@ def wrk(world, peer, connections, seconds):
         listed = ",".join('"%s"' % cookie for cookie in peer.cookies)
         script = f"local cookies, n = {{{listed}}}, 0\nfunction request()\n  n = n % #cookies + 1\n  wrk.headers['Cookie'] = cookies[n]\n  return wrk.format()\nend\n"
         command += ["-s", world.write("cookies.lua", script)]
-    done = subprocess.run(on_load_core([*command, peer.url]), capture_output=True, text=True, timeout=seconds + 60, check=True)
-    out = done.stdout
+    out = wrk_raw([*command, peer.url])
     bad = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
     errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", out)
     return {
@@ -39,6 +38,10 @@ def wrk(world, peer, connections, seconds):
         "p50_us": microseconds(re.search(r"(?m)^ +50%\s+(\S+)", out)[1]),
         "p99_us": microseconds(re.search(r"(?m)^ +99%\s+(\S+)", out)[1]),
     }
+
+
+def wrk_raw(arguments):
+    return subprocess.run(on_load_core(["wrk", "-t1", *arguments]), capture_output=True, text=True, timeout=120, check=True).stdout
 
 
 def microseconds(text):

@@ -104,13 +104,14 @@ class World:
 
     # ---- gateways and proxies ----
 
-    def vestibule(self, name="vestibule", core=GATEWAY_CORE, public_port=None, redis_port=None, sessions=100_000, streams="30s", access_log=False):
+    def vestibule(self, name="vestibule", core=GATEWAY_CORE, public_port=None, redis_port=None, sessions=100_000, streams="30s", access_log=False, tls=None):
         """A process with `/` behind a session, `/open` for everybody, and `/live` for streams."""
         port = self.ports.get(name) or free_port()
-        admin = free_port()
+        admin, tls_port = free_port(), free_port()
+        over_tls = f', {{ address = "127.0.0.1:{tls_port}", certificates = [{{ certificate = "{tls[0]}", key = "{tls[1]}" }}] }}' if tls else ""
         file = self.write(f"{name}.toml", f"""
             public_url = "http://127.0.0.1:{public_port or port}"
-            listeners = [{{ address = "127.0.0.1:{port}" }}]
+            listeners = [{{ address = "127.0.0.1:{port}" }}{over_tls}]
             [limits]
             logins_per_minute = "unlimited"
             idle_time = "1h"
@@ -149,7 +150,7 @@ class World:
             audit = []
             """)
         one = self.process(name, [self.binary, "serve", "--config", file], core)
-        one.admin, one.port = f"http://127.0.0.1:{admin}", port
+        one.admin, one.port, one.tls_port = f"http://127.0.0.1:{admin}", port, tls_port
         one.host = f"127.0.0.1:{public_port or port}"
         one.wait_for(f"{one.admin}/livez")
         while get(f"{one.admin}/readyz")[0] != 200:

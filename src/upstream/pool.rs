@@ -111,6 +111,7 @@ impl Pool {
         if !lease.connection.is_at_rest() {
             return;
         }
+        lease.connection.rest();
         lease.rested = now;
         lease.reused = true;
         self.metrics.idle.fetch_add(1, Ordering::Relaxed);

@@ -172,6 +172,13 @@ impl Connection {
         self.sending.is_done() && self.stopped.is_none() && self.body.is_over() && self.received.is_empty()
     }
 
+    /// Lets go of the room that a long answer needed: many connections may rest for long.
+    pub(super) fn rest(&mut self) {
+        if self.room > SMALL_ROOM {
+            self.received = BytesMut::new();
+        }
+    }
+
     /// Whether neither an end nor a byte has come that nobody asked for.
     pub(super) fn is_quiet(&mut self) -> bool {
         self.received.is_empty() && self.socket.is_quiet()
