@@ -2,6 +2,7 @@
 
 use std::future::Future as _;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -308,7 +309,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
             return self.poll_write(cx, first);
         }
         let this = self.get_mut();
-        let result = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
+        let result = if bufs.iter().map(|buf| buf.len()).sum::<usize>() <= SHORT_ANSWER {
+            // A head and a short body: to copy them costs less than to hand the kernel a list.
+            let mut room = [const { MaybeUninit::uninit() }; SHORT_ANSWER];
+            let mut whole = ReadBuf::uninit(&mut room);
+            bufs.iter().for_each(|buf| whole.put_slice(buf));
+            Pin::new(&mut this.io).poll_write(cx, whole.filled())
+        } else {
+            Pin::new(&mut this.io).poll_write_vectored(cx, bufs)
+        };
         this.wrote(cx, result)
     }
 
@@ -375,5 +384,7 @@ fn refusal(stop: Stop) -> String {
 const POISON: &[u8] = b"\0\r\n\0\r\n\r\n";
 /// So long after its last answer a connection is taken for one that waits for a person.
 const REST: Duration = Duration::from_millis(500);
+/// So many bytes go out as one piece.
+const SHORT_ANSWER: usize = 4096;
 const LINGER_BYTES: usize = 256 * 1024;
 const LINGER_TIME: Duration = Duration::from_secs(1);
