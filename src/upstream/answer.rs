@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
+use http::header::{CONTENT_LENGTH, HeaderMap};
 use http::{Response, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -17,6 +17,7 @@ use super::error::UpstreamError;
 use super::http1::{Head, content_length};
 use super::lease::Lease;
 use super::multiplex::Stream;
+use super::outgoing::without_forbidden_trailers;
 use super::pool::Pool;
 use super::pump::{self, Pumped};
 use crate::web::body::{Body, BoxError};
@@ -54,7 +55,7 @@ pub(super) fn pass_on(
     let body = if lease.connection.uploads() {
         // The upload goes on however slowly the answer is read.
         let left = lease.connection.left();
-        Body::stream(AnswerBody::new(Source::Pumped(pump::start(lease, reusable, reader)), left, reader))
+        Body::stream(AnswerBody::new(Source::Pumped(pump::start(lease, reusable, &reader.pool)), left, reader))
     } else if let Some(whole) = lease.connection.whole_body() {
         if reusable {
             reader.pool.give_back(lease, now);
@@ -77,14 +78,6 @@ pub(super) fn pass_on_shared(mut head: Response<Incoming>, stream: Stream, reade
         }
         let left = incoming.size_hint().exact();
         Body::stream(AnswerBody::new(Source::Shared { incoming, _stream: stream }, left, reader))
-    })
-}
-
-/// Whether credentials or a challenge are for the connection: NTLM and Negotiate, in any place of a list.
-pub(super) fn is_of_the_connection(value: &HeaderValue) -> bool {
-    value.as_bytes().split(|&byte| byte == b',').any(|part| {
-        let scheme = part.trim_ascii().split(|&byte| byte == b' ').next().unwrap_or_default();
-        [&b"ntlm"[..], b"negotiate", b"kerberos"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
     })
 }
 
@@ -212,17 +205,6 @@ impl http_body::Body for AnswerBody {
 
     fn size_hint(&self) -> SizeHint {
         self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
-    }
-}
-
-/// HTTP-22, in either direction.
-pub(super) fn without_forbidden_trailers(frame: Frame<Bytes>, owned: &Owned) -> Frame<Bytes> {
-    match frame.into_trailers() {
-        Ok(mut fields) => {
-            headers::strip_trailers(&mut fields, owned);
-            Frame::trailers(fields)
-        }
-        Err(frame) => frame,
     }
 }
 

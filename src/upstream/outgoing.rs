@@ -10,8 +10,8 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::answer::without_forbidden_trailers;
 use crate::web::body::{Body, BoxError};
+use crate::web::headers;
 use crate::web::owned::Owned;
 
 /// What hyper sends. It polls for more only when the upstream takes it, so `100 (Continue)` goes to the client no
@@ -104,5 +104,16 @@ impl http_body::Body for Outgoing {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// HTTP-22, in either direction.
+pub(super) fn without_forbidden_trailers(frame: Frame<Bytes>, owned: &Owned) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut fields) => {
+            headers::strip_trailers(&mut fields, owned);
+            Frame::trailers(fields)
+        }
+        Err(frame) => frame,
     }
 }

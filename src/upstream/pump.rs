@@ -10,8 +10,8 @@ use http_body::Frame;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::Instant;
 
-use super::answer::Reader;
 use super::lease::Lease;
+use super::pool::Pool;
 use crate::web::body::BoxError;
 
 /// What comes of the answer; `None` is its end.
@@ -21,13 +21,13 @@ type Piece = Option<Result<Frame<Bytes>, BoxError>>;
 pub(super) struct Pumped(Receiver<Piece>);
 
 /// Moves both bodies in a task of their own from here on, and gives the connection back when both are over.
-pub(super) fn start(lease: Box<Lease>, reusable: bool, reader: &Arc<Reader>) -> Pumped {
+pub(super) fn start(lease: Box<Lease>, reusable: bool, pool: &Arc<Pool>) -> Pumped {
     let (pieces, answer) = mpsc::channel(AT_ONCE);
-    tokio::spawn(pump(lease, reusable, Arc::clone(reader), pieces));
+    tokio::spawn(pump(lease, reusable, Arc::clone(pool), pieces));
     Pumped(answer)
 }
 
-async fn pump(mut lease: Box<Lease>, reusable: bool, reader: Arc<Reader>, pieces: Sender<Piece>) {
+async fn pump(mut lease: Box<Lease>, reusable: bool, pool: Arc<Pool>, pieces: Sender<Piece>) {
     let connection = &mut lease.connection;
     loop {
         let next = tokio::select! {
@@ -48,8 +48,8 @@ async fn pump(mut lease: Box<Lease>, reusable: bool, reader: Arc<Reader>, pieces
         let Some(place) = place.await else { return };
         if !goes_on && reusable && connection.is_at_rest() {
             // Before the end is told, so that whoever reads it finds the connection in the pool.
+            pool.give_back(lease, Instant::now());
             place.send(next.map(|piece| piece.map_err(Into::into)));
-            reader.pool.give_back(lease, Instant::now());
             return;
         }
         place.send(next.map(|piece| piece.map_err(Into::into)));

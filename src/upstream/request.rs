@@ -11,7 +11,7 @@ use http::{Method, Request, Uri, Version};
 use http_body::Body as _;
 use hyper::ext::Protocol;
 
-use super::http1::Sending;
+use super::http1::{Sending, is_of_the_connection};
 use super::outgoing::{Outgoing, Progress};
 use crate::web::body::Body;
 use crate::web::client::{ClientRequest, Upgrade};
@@ -74,7 +74,7 @@ impl UpstreamRequest {
 
     /// Whether credentials are for the connection that they come on, which then is nobody else's.
     pub(super) fn binds_its_connection(&self) -> bool {
-        self.ours.iter().any(|(name, value)| *name == AUTHORIZATION && super::answer::is_of_the_connection(value))
+        self.ours.iter().any(|(name, value)| *name == AUTHORIZATION && is_of_the_connection(value))
     }
 
     /// Whether it may be sent twice (RFC 9110 section 9.2.2): idempotent, and nothing of a body to lose.

@@ -157,6 +157,10 @@ async fn what_may_have_been_processed_is_not_repeated() {
                 let answer = ask(method).await;
                 let asked = frames.requests();
                 match (fate, &answer) {
+                    // Where the end of the connection comes together with the head, the library has seen no head.
+                    (Fate::HalfClosed | Fate::HalfFailed, Some(answer)) if answer.status == 502 => {
+                        assert_eq!((answer.complete, asked), (true, 1), "{what}: {answer:?}");
+                    }
                     (Fate::HalfClosed | Fate::HalfFailed, Some(answer)) => {
                         assert_eq!((answer.status, answer.complete, asked), (200, false, 1), "{what}: {answer:?}");
                     }

@@ -12,8 +12,6 @@ use http::{Response, StatusCode, Version};
 use httparse::{ParserConfig, Status};
 use hyper::ext::ReasonPhrase;
 
-use super::super::answer::is_of_the_connection;
-
 /// How a body's end is found (RFC 9112 section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::upstream) enum Length {
@@ -153,6 +151,14 @@ impl Meaning {
     fn lets_reuse(&self, version: Version) -> bool {
         version == Version::HTTP_11 && !self.closes && !self.signs_in
     }
+}
+
+/// Whether credentials or a challenge are for the connection: NTLM and Negotiate, in any place of a list.
+pub(in crate::upstream) fn is_of_the_connection(value: &HeaderValue) -> bool {
+    value.as_bytes().split(|&byte| byte == b',').any(|part| {
+        let scheme = part.trim_ascii().split(|&byte| byte == b' ').next().unwrap_or_default();
+        [&b"ntlm"[..], b"negotiate", b"kerberos"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
+    })
 }
 
 /// Digits alone: signs, blanks and lists are read by some and not by others.

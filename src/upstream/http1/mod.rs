@@ -21,7 +21,7 @@ mod reading;
 mod sending;
 
 use decoder::Decoder;
-pub(super) use head::{Head, content_length};
+pub(super) use head::{Head, content_length, is_of_the_connection};
 pub(super) use sending::Sending;
 use sending::Stopped;
 
