@@ -14,7 +14,7 @@ use tokio_rustls::TlsConnector;
 use super::http1::Connection;
 use super::outgoing::Outgoing;
 use super::settings::{Target, UpstreamSettings};
-use super::socket::Socket;
+use super::socket::{HeardOut, Socket};
 use super::tls;
 
 /// Makes connections to one target. Nothing but its settings says where they go.
@@ -124,7 +124,7 @@ async fn http2(socket: Socket, purpose: Purpose) -> io::Result<Connected> {
         .max_send_buf_size(SEND_BUFFER)
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_TIMEOUT)
-        .handshake(TokioIo::new(socket))
+        .handshake(TokioIo::new(HeardOut::new(socket)))
         .await
         .map_err(io::Error::other)?;
     if purpose == Purpose::Tunnel {

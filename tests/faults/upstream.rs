@@ -51,6 +51,8 @@ impl Frames {
         server.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((socket, _)) = listener.accept().await {
+                // Each frame leaves at once: closing on what was not read throws away what waits to be sent.
+                socket.set_nodelay(true).unwrap();
                 connections.spawn(serve(Raw::over(Box::new(socket)), Arc::clone(&count), Arc::clone(&of)));
             }
         });
@@ -157,10 +159,6 @@ async fn what_may_have_been_processed_is_not_repeated() {
                 let answer = ask(method).await;
                 let asked = frames.requests();
                 match (fate, &answer) {
-                    // Where the end of the connection comes together with the head, the library has seen no head.
-                    (Fate::HalfClosed | Fate::HalfFailed, Some(answer)) if answer.status == 502 => {
-                        assert_eq!((answer.complete, asked), (true, 1), "{what}: {answer:?}");
-                    }
                     (Fate::HalfClosed | Fate::HalfFailed, Some(answer)) => {
                         assert_eq!((answer.status, answer.complete, asked), (200, false, 1), "{what}: {answer:?}");
                     }
