@@ -28,7 +28,7 @@ def wrk(world, peer, connections, seconds):
         listed = ",".join('"%s"' % cookie for cookie in peer.cookies)
         script = f"local cookies, n = {{{listed}}}, 0\nfunction request()\n  n = n % #cookies + 1\n  wrk.headers['Cookie'] = cookies[n]\n  return wrk.format()\nend\n"
         command += ["-s", world.write("cookies.lua", script)]
-    out = wrk_raw([*command, peer.url])
+    out = wrk_raw([*command, peer.url], seconds)
     bad = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
     errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", out)
     return {
@@ -40,8 +40,8 @@ def wrk(world, peer, connections, seconds):
     }
 
 
-def wrk_raw(arguments):
-    return subprocess.run(on_load_core(["wrk", "-t1", *arguments]), capture_output=True, text=True, timeout=120, check=True).stdout
+def wrk_raw(arguments, seconds):
+    return subprocess.run(on_load_core(["wrk", "-t1", *arguments]), capture_output=True, text=True, timeout=seconds + 60, check=True).stdout
 
 
 def microseconds(text):
@@ -55,10 +55,11 @@ def measured(world, peer, drive):
     before, redis, calls = gateway.cpu(), sum(world.redis.cpu()), redis_calls(world.ports["redis"])
     counted, began = readings(gateway) if ours else {}, time.monotonic()
     row = drive()
-    after, took = gateway.cpu(), time.monotonic() - began
+    ended = time.monotonic()
+    after, took = gateway.cpu(), ended - began
     user, system, done = after[0] - before[0], after[1] - before[1], max(row["done"], 1)
     row |= {
-        "peer": peer.name, "seconds": took, "busy": (user + system) / took,
+        "peer": peer.name, "began": began, "ended": ended, "seconds": took, "busy": (user + system) / took,
         "cpu_us": (user + system) / done * 1e6, "user_us": user / done * 1e6, "system_us": system / done * 1e6,
         "redis_us": (sum(world.redis.cpu()) - redis) / done * 1e6,
         "redis_calls": {name: n - calls.get(name, 0) for name, n in redis_calls(world.ports["redis"]).items() if n > calls.get(name, 0)},

@@ -12,6 +12,10 @@ NGINX, HAPROXY = "nginx proxy_pass", "HAProxy"
 OAUTH2_PROXY, MOD_AUTH = "oauth2-proxy + Redis", "mod_auth_openidc + Redis"
 
 
+# Milliseconds between a timer and the closed socket.
+TURN = 100
+
+
 def write(results, out):
     text = markdown(results)
     sys.stdout.write(text)
@@ -71,13 +75,15 @@ def targets(results):
     hits = [row for row in rows if row["peer"] == HOT]
     if hits:
         done = sum(row["done"] for row in hits)
-        misses, signed, commands = (sum(row["counted"][name] for row in hits) for name in ("near_cache_misses", "signatures", "store_commands"))
+        misses, signed, asked = (sum(row["counted"][name] for row in hits) for name in ("near_cache_misses", "signatures", "store_commands"))
         seconds = sum(row["seconds"] for row in hits)
-        yield "trips to Redis for a session, hot requests", "0", f"{misses:.0f} in {done:,} requests", misses == 0
-        # One for each half of a token's life, however many requests there are: of the rounds, which are shorter than that, each may see one.
-        most = max(row["counted"]["signatures"] for row in hits)
-        yield "signatures, hot requests", "0 (one in 30 s)", f"{signed:.0f} in {done:,} requests; {most:.0f} in a round at most", most <= 1 + max(row["seconds"] for row in hits) // 30
-        yield "other Redis commands (heartbeat, activity)", "a few a second", f"{commands / seconds:.1f} a second", commands / seconds < 10
+        yield "trips to Redis for a session, hot requests", "0", f"{misses:.0f} in {done:,} requests", misses == 0 and asked <= seconds * 10
+        # One for each half of a token's life, however many requests there are; also while others have their turn.
+        most = 1 + (max(row["ended"] for row in hits) - min(row["began"] for row in hits)) // 30
+        yield "signatures, hot requests", f"0 (one in 30 s: {most:.0f})", f"{signed:.0f} in {done:,} requests", signed <= most and all(row["counted"]["signatures"] <= 1 + row["seconds"] // 30 for row in hits)
+        # All of the gateways' on that Redis, whoever asks: heartbeats, activity, and what the requests themselves would cause.
+        commands = sum(sum(row["redis_calls"].values()) for row in hits)
+        yield "Redis commands beside (heartbeats, activity, of all gateways there)", "not by request", f"{commands / seconds:.0f} a second", commands < done / 100
     for row in results.get("calls", []):
         if row["peer"] == HOT:
             yield "system calls of a hot request, c=64", "≤ 4.7", f"{row['per_request']:.2f}", row["per_request"] <= 4.7
@@ -92,8 +98,8 @@ def targets(results):
         for kind, name in (("events", "server-sent events"), ("socket", "WebSocket")):
             took, cut = found[f"{kind}_closed"], found[f"{kind}_closed_cut_off"]
             yield f"revoked → {name} elsewhere closed", "median < 50 ms", timing(took), statistics.median(took) < 50
-            # Closing is noticed by a timer: a tenth of a second for it and for the machine.
-            yield f"… the same, cut off (`streams` = {bound} ms)", f"≤ {bound} ms", timing(cut), max(cut) <= bound + 100
+            # Closing is noticed by a timer, and what closes by a process that has to get its turn.
+            yield f"… the same, cut off (`streams` = {bound} ms)", f"≤ {bound} ms and {TURN} for the timer", timing(cut), max(cut) <= bound + TURN
 
 
 def holds(number, most, least):

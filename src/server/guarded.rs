@@ -3,12 +3,13 @@
 use std::future::Future as _;
 use std::io;
 use std::mem::MaybeUninit;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tracing::debug;
 
@@ -92,7 +93,14 @@ impl<S> Guarded<S> {
             self.alarm.as_mut().reset(deadline);
         }
         self.woken = Some(cx.waker().clone());
-        self.alarm.as_mut().poll(cx).is_ready()
+        // Whatever this task has done in its turn: an alarm that was not asked now would wake nobody, and is not asked again.
+        while pin!(unconstrained(self.alarm.as_mut())).poll(cx).is_ready() {
+            if deadline <= Instant::now() {
+                return true;
+            }
+            self.alarm.as_mut().reset(deadline);
+        }
+        false
     }
 
     /// Whether the alarm is still to ring.
@@ -388,3 +396,48 @@ const REST: Duration = Duration::from_millis(500);
 const SHORT_ANSWER: usize = 4096;
 const LINGER_BYTES: usize = 256 * 1024;
 const LINGER_TIME: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::{AsyncWriteExt as _, DuplexStream, duplex};
+    use tokio::task::coop;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// A client that takes one byte and no more.
+    async fn full() -> (Guarded<DuplexStream>, DuplexStream) {
+        let (io, client) = duplex(1);
+        let limits = LimitSettings { idle_time: PATIENCE, ..LimitSettings::default() };
+        let farewell = Farewell::new(None);
+        let mut guarded = Guarded::new(io, Vec::new(), true, Pulse::new(), &limits, farewell, Box::new(()));
+        guarded.write_all(b"x").await.unwrap();
+        (guarded, client)
+    }
+
+    fn spend_the_budget(cx: &mut Context<'_>) {
+        while coop::has_budget_remaining() {
+            let _ = pin!(coop::consume_budget()).poll(cx);
+        }
+    }
+
+    /// DOS-02: who reads nothing is cut off, also if the wait for it began at the end of a task's turn.
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_begins_with_a_spent_budget_has_an_end() {
+        let (mut guarded, _client) = full().await;
+        let (begun, mut first) = (Instant::now(), true);
+        let write = poll_fn(|cx| {
+            if std::mem::take(&mut first) {
+                spend_the_budget(cx);
+            }
+            Pin::new(&mut guarded).poll_write(cx, b"y")
+        });
+        let cut_off = timeout(PATIENCE * 2, write).await.unwrap();
+        assert_eq!(cut_off.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(begun.elapsed() < PATIENCE + Duration::from_secs(1), "nobody was woken: {:?}", begun.elapsed());
+    }
+}

@@ -59,7 +59,7 @@ impl Sessions {
             let soonest = if failed { SOONEST.min(left) } else { SOONEST };
             tokio::select! {
                 () = look.notified() => {}
-                () = tokio::time::sleep(self.watches.every().min(left.saturating_sub(LAST_LOOK)).max(soonest)) => {}
+                () = tokio::time::sleep(self.watches.every().min(left.saturating_sub(self.last_look())).max(soonest)) => {}
             }
         }
     }
@@ -72,13 +72,19 @@ impl Sessions {
         asked: Timestamp,
         left: Duration,
     ) -> Result<(Lookup, Timestamp), StoreError> {
-        let found = within(left, self.find(token, asked)).await?;
+        // Before the look: what is found near is then no older.
         let at = asked - self.near.as_ref().map_or(Duration::ZERO, Near::age);
+        let found = within(left, self.find(token, asked)).await?;
         let left = self.patience_from(at, asked);
-        if at < asked && left < LAST_LOOK && matches!(found, Lookup::Found(_)) {
+        if at < asked && left < self.last_look() && matches!(found, Lookup::Found(_)) {
             return Ok((within(left, self.load(token, asked)).await?, asked));
         }
         Ok((found, at))
+    }
+
+    /// How long before patience ends there is a look that may get no answer.
+    fn last_look(&self) -> Duration {
+        LAST_LOOK.min(self.watches.patience() / 4)
     }
 
     fn patience_from(&self, confirmed: Timestamp, now: Timestamp) -> Duration {
@@ -97,7 +103,7 @@ async fn within(left: Duration, look: impl Future<Output = Result<Lookup, StoreE
 
 /// Soon, where patience ends.
 const SOONEST: Duration = Duration::from_millis(250);
-/// Before patience ends there is time for a look that gets no answer.
+/// Such a look has so long, but a short patience is not spent on looks alone.
 const LAST_LOOK: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

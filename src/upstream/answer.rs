@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HeaderMap};
-use http::{Response, Version};
+use http::{Response, StatusCode, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -49,18 +49,16 @@ pub(super) fn pass_on(
 ) -> Response<Body> {
     let Head { mut head, reusable, .. } = answer;
     let reusable = reusable && !tainted;
-    headers::remove_hop_by_hop(head.headers_mut());
-    // Which version the upstream speaks is not the client's affair.
-    *head.version_mut() = Version::HTTP_11;
-    let body = if lease.connection.uploads() {
-        // The upload goes on however slowly the answer is read.
-        let left = lease.connection.left();
-        Body::stream(AnswerBody::new(Source::Pumped(pump::start(lease, reusable, &reader.pool)), left, reader))
-    } else if let Some(whole) = lease.connection.whole_body() {
+    tidy(&mut head);
+    let body = if let Some(whole) = lease.connection.whole_body() {
         if reusable {
             reader.pool.give_back(lease, now);
         }
         Body::full(whole)
+    } else if lease.connection.uploads() {
+        // The upload goes on however slowly the answer is read.
+        let left = lease.connection.left();
+        Body::stream(AnswerBody::new(Source::Pumped(pump::start(lease, reusable, &reader.pool)), left, reader))
     } else {
         let left = lease.connection.left();
         Body::stream(AnswerBody::new(Source::Own { lease: Some(lease), reusable }, left, reader))
@@ -68,10 +66,20 @@ pub(super) fn pass_on(
     head.map(|()| body)
 }
 
+/// What was said to us alone is not passed on.
+fn tidy<T>(head: &mut Response<T>) {
+    headers::remove_hop_by_hop(head.headers_mut());
+    if head.status() == StatusCode::NO_CONTENT {
+        // RFC 9110 section 8.6: there is no length of what there is not.
+        head.headers_mut().remove(CONTENT_LENGTH);
+    }
+    // Which version the upstream speaks is not the client's affair.
+    *head.version_mut() = Version::HTTP_11;
+}
+
 /// The same over HTTP/2, whose connections belong to nobody.
 pub(super) fn pass_on_shared(mut head: Response<Incoming>, stream: Stream, reader: &Arc<Reader>) -> Response<Body> {
-    headers::remove_hop_by_hop(head.headers_mut());
-    *head.version_mut() = Version::HTTP_11;
+    tidy(&mut head);
     head.map(|incoming| {
         if incoming.is_end_stream() {
             return Body::empty();

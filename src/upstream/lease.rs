@@ -92,17 +92,19 @@ fn poll_patience(
     patience: Duration,
     cx: &mut Context<'_>,
 ) -> Poll<()> {
-    // An earlier use may have set it for later than this one allows.
-    if alarm.deadline() > begun + patience && progress.is_none() {
-        alarm.as_mut().reset(begun + patience);
+    let since = |now| progress.map_or(begun, |progress| progress.waiting_since(now).max(begun));
+    // An earlier use may have set it for later than this one allows. Without an upload that is known without asking the clock.
+    let due = progress.map_or(begun, |_| since(Instant::now())) + patience;
+    if alarm.deadline() > due {
+        alarm.as_mut().reset(due);
     }
     while alarm.as_mut().poll(cx).is_ready() {
         let now = Instant::now();
-        let since = progress.map_or(begun, |progress| progress.waiting_since(now).max(begun));
-        if since + patience <= now {
+        let due = since(now) + patience;
+        if due <= now {
             return Poll::Ready(());
         }
-        alarm.as_mut().reset(since + patience);
+        alarm.as_mut().reset(due);
     }
     Poll::Pending
 }

@@ -14,8 +14,8 @@ use crate::web::body::{Body, BoxError};
 use crate::web::headers;
 use crate::web::owned::Owned;
 
-/// What hyper sends. It polls for more only when the upstream takes it, so `100 (Continue)` goes to the client no
-/// sooner than that.
+/// What is sent. It is polled for more only when the connection takes it, so `100 (Continue)` goes to the client no sooner than
+/// there is one.
 pub(super) struct Outgoing {
     body: Body,
     moving: Option<(Arc<Progress>, Arc<Owned>)>,

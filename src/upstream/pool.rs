@@ -66,28 +66,39 @@ impl Pool {
         }))
     }
 
-    /// A connection for one request: one that is there, a new one, or the next one that becomes free within `connect`.
+    /// A connection for one request: one that is there, a new one, or the next one that becomes free within `connect`. And when it
+    /// was there: waiting for it is not waiting for an answer.
     ///
-    /// `fresh` asks for one on which nothing was sent yet.
-    pub(super) async fn channel(self: &Arc<Self>, fresh: bool, now: Instant) -> Result<Channel, UpstreamError> {
+    /// `fresh` asks for one on which nothing was sent yet, as long as there is room for it.
+    pub(super) async fn channel(
+        self: &Arc<Self>,
+        fresh: bool,
+        now: Instant,
+    ) -> Result<(Channel, Instant), UpstreamError> {
         if !fresh && let Some(channel) = self.take(now) {
-            return Ok(channel);
+            return Ok((channel, now));
         }
         // Boxed: while the pool is warm nobody comes here.
-        Box::pin(self.another(now + self.connect, fresh)).await
+        let channel = Box::pin(self.another(now + self.connect, fresh)).await?;
+        Ok((channel, Instant::now()))
     }
 
     /// A connection that is not there yet.
     async fn another(self: &Arc<Self>, deadline: Instant, fresh: bool) -> Result<Channel, UpstreamError> {
-        if self.speaks.load(Ordering::Relaxed) == HTTP1 {
-            let Some(slot) = self.slot(fresh) else { return self.wait(deadline).await };
-            return self.dial(slot, deadline).await;
+        let mut turn = None;
+        if self.speaks.load(Ordering::Relaxed) != HTTP1 {
+            let Ok(mine) = timeout_at(deadline, self.dialing.lock()).await else { return Err(self.connect_timeout()) };
+            if !fresh && let Some(channel) = self.take(Instant::now()) {
+                return Ok(channel);
+            }
+            // Who went before may have learnt that there is nothing to share: then all dial at once.
+            turn = (self.speaks.load(Ordering::Relaxed) != HTTP1).then_some(mine);
         }
-        let Ok(_turn) = timeout_at(deadline, self.dialing.lock()).await else { return Err(self.connect_timeout()) };
-        if !fresh && let Some(channel) = self.take(Instant::now()) {
-            return Ok(channel);
-        }
-        let Some(slot) = self.slot(fresh) else { return self.wait(deadline).await };
+        let Some(slot) = self.slot(fresh) else {
+            // Those behind shall wait where they are counted.
+            drop(turn);
+            return self.wait(deadline).await;
+        };
         self.dial(slot, deadline).await
     }
 
@@ -106,7 +117,8 @@ impl Pool {
         }
     }
 
-    /// Takes back a connection whose last answer was read to its end, `now`; one that is not at rest is closed.
+    /// Takes back a connection whose last answer was read to its end; one that is not at rest is closed. `now` may be somewhat
+    /// earlier: from then on it counts as unused.
     pub(super) fn give_back(&self, mut lease: Box<Lease>, now: Instant) {
         if !lease.connection.is_at_rest() {
             return;

@@ -20,7 +20,8 @@ type Piece = Option<Result<Frame<Bytes>, BoxError>>;
 /// The answer of such a connection. Dropping it ends the connection.
 pub(super) struct Pumped(Receiver<Piece>);
 
-/// Moves both bodies in a task of their own from here on, and gives the connection back when both are over.
+/// Moves both bodies in a task of their own from here on, and gives the connection back if both are over when the answer is. Who has
+/// said all that there is to say before the upload's end is sent no more of it.
 pub(super) fn start(lease: Box<Lease>, reusable: bool, pool: &Arc<Pool>) -> Pumped {
     let (pieces, answer) = mpsc::channel(AT_ONCE);
     tokio::spawn(pump(lease, reusable, Arc::clone(pool), pieces));
@@ -46,13 +47,17 @@ async fn pump(mut lease: Box<Lease>, reusable: bool, pool: Arc<Pool>, pieces: Se
             _ => place.as_mut().poll(cx).map(Result::ok),
         });
         let Some(place) = place.await else { return };
-        if !goes_on && reusable && connection.is_at_rest() {
+        let next = next.map(|piece| piece.map_err(Into::into));
+        if reusable && connection.is_at_rest() {
             // Before the end is told, so that whoever reads it finds the connection in the pool.
             pool.give_back(lease, Instant::now());
-            place.send(next.map(|piece| piece.map_err(Into::into)));
+            place.send(next);
+            if goes_on {
+                let _ = pieces.send(None).await;
+            }
             return;
         }
-        place.send(next.map(|piece| piece.map_err(Into::into)));
+        place.send(next);
         if !goes_on {
             return;
         }

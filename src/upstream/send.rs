@@ -97,11 +97,10 @@ impl Upstream {
         if request.upgrade.is_some() {
             return Box::pin(self.switch(request)).await;
         }
-        let now = Instant::now();
-        match self.pool.channel(false, now).await? {
-            Channel::Own(lease) => self.over_http1(request, lease, now).await,
+        match self.pool.channel(false, Instant::now()).await? {
+            (Channel::Own(lease), begun) => self.over_http1(request, lease, begun).await,
             // Boxed, so that requests of the other kind keep no room for it.
-            Channel::Shared(stream) => Box::pin(self.over_http2(request, stream)).await,
+            (Channel::Shared(stream), _) => Box::pin(self.over_http2(request, stream)).await,
         }
     }
 
@@ -132,11 +131,10 @@ impl Upstream {
             tracing::debug!(upstream = %self.name, %error, "sending a request again whose connection was closed");
             count(&self.pool.metrics.retries);
             again.rewind();
-            begun = Instant::now();
             // After one bad surprise with kept connections there may be more of them.
-            lease = match self.pool.channel(true, begun).await? {
-                Channel::Own(lease) => lease,
-                Channel::Shared(_) => return Err(self.changed_protocol()),
+            (lease, begun) = match self.pool.channel(true, Instant::now()).await? {
+                (Channel::Own(lease), begun) => (lease, begun),
+                (Channel::Shared(_), _) => return Err(self.changed_protocol()),
             };
             lease.connection.begin(again);
         }
@@ -176,8 +174,8 @@ impl Upstream {
             count(&self.pool.metrics.retries);
             message = again;
             stream = match self.pool.channel(true, Instant::now()).await? {
-                Channel::Shared(stream) => stream,
-                Channel::Own(_) => return Err(self.changed_protocol()),
+                (Channel::Shared(stream), _) => stream,
+                (Channel::Own(_), _) => return Err(self.changed_protocol()),
             };
         }
     }

@@ -283,6 +283,10 @@ fn read_method(parts: &Parts, present: Present) -> Result<(Method, Option<Upgrad
 
 /// `chunked`, once, in HTTP/1.1, is the only transfer coding there is: any other would be lost on the way.
 fn check_framing(version: Version, headers: &HeaderMap, present: Present) -> Result<(), RequestError> {
+    if present.framing_underscored {
+        // Over HTTP/1 that never gets here; no reader over HTTP/2 minds, and the application behind may be the one who does.
+        return Err(RequestError::FramingField);
+    }
     if version >= Version::HTTP_2 {
         // RFC 9113 section 8.2.2; the library refuses them too.
         let forbidden = present.connection || present.transfer_encoding || present.upgrade || present.keeping;

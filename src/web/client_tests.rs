@@ -242,6 +242,9 @@ fn framing_that_would_be_lost() {
         (Version::HTTP_2, &[("transfer-encoding", "chunked")], Some(ConnectionField)),
         (Version::HTTP_2, &[("connection", "close")], Some(ConnectionField)),
         (Version::HTTP_2, &[("upgrade", "websocket")], Some(ConnectionField)),
+        (Version::HTTP_2, &[("transfer_encoding", "chunked")], Some(FramingField)),
+        (Version::HTTP_2, &[("content_length", "5")], Some(FramingField)),
+        (Version::HTTP_11, &[host, ("content_length", "5")], Some(FramingField)),
         (Version::HTTP_2, &[("te", "trailers")], None),
     ] {
         let target = if version == Version::HTTP_2 { "https://app.example.com/" } else { "/" };

@@ -13,6 +13,8 @@ pub(super) struct Present {
     pub(super) upgrade: bool,
     /// `Keep-Alive` or `Proxy-Connection`.
     pub(super) keeping: bool,
+    /// `content_length` or `transfer_encoding`.
+    pub(super) framing_underscored: bool,
 }
 
 impl Present {
@@ -22,13 +24,17 @@ impl Present {
             let name = name.as_str();
             match name.as_bytes().first() {
                 Some(b'a') => present.authorization |= name == "authorization",
-                Some(b'c') => present.connection |= name == "connection",
+                Some(b'c') => {
+                    present.connection |= name == "connection";
+                    present.framing_underscored |= name == "content_length";
+                }
                 Some(b'e') => present.expect |= name == "expect",
                 Some(b'k') => present.keeping |= name == "keep-alive",
                 Some(b'p') => present.keeping |= name == "proxy-connection",
                 Some(b't') => {
                     present.te |= name == "te";
                     present.transfer_encoding |= name == "transfer-encoding";
+                    present.framing_underscored |= name == "transfer_encoding";
                 }
                 Some(b'u') => present.upgrade |= name == "upgrade",
                 _ => {}

@@ -46,6 +46,9 @@ pub enum RequestError {
     /// RFC 9113 section 8.2.2.
     #[error("the request holds fields that HTTP/2 forbids")]
     ConnectionField,
+    /// `Content-Length` or `Transfer-Encoding` with an underscore, which CGI-like servers take for the field itself.
+    #[error("the request holds a framing field with an underscore")]
+    FramingField,
     /// RFC 9110 section 10.1.1.
     #[error("the request expects what this server cannot do")]
     Expectation,

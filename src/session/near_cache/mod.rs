@@ -115,6 +115,7 @@ impl NearCache {
     pub fn generation_changed(&self) {
         self.counters.invalidations.fetch_add(1, Ordering::Relaxed);
         self.generation.changed();
+        self.watches.wake_all();
     }
 
     /// Announces that the generation is read, as [`NearCache::announce`] does for a session.

@@ -71,7 +71,7 @@ impl Decoder {
             }
             match self.0 {
                 State::Over => return Ok(None),
-                State::UntilClose => return Ok(Some(Frame::data(received.split().freeze()))),
+                State::UntilClose => return Ok(Some(Frame::data(piece(received, u64::MAX).0))),
                 State::Exactly(left) => {
                     let (piece, left) = piece(received, left);
                     self.0 = if left == 0 { State::Over } else { State::Exactly(left) };
@@ -121,7 +121,16 @@ impl Decoder {
 /// At most `left` bytes of what was received, and how many are left then.
 fn piece(received: &mut BytesMut, left: u64) -> (Bytes, u64) {
     let now = usize::try_from(left).unwrap_or(usize::MAX).min(received.len());
-    (received.split_to(now).freeze(), left - now as u64)
+    let piece = match received.get(..now) {
+        // Many of them may wait for a slow reader, and none of those shall hold the room that it was received in.
+        Some(small) if now <= SMALL => {
+            let small = Bytes::copy_from_slice(small);
+            received.advance(now);
+            small
+        }
+        _ => received.split_to(now).freeze(),
+    };
+    (piece, left - now as u64)
 }
 
 /// A chunk's size, and how long its line is (RFC 9112 section 7.1). Extensions mean nothing to us.
@@ -134,7 +143,8 @@ fn chunk_size(received: &[u8]) -> io::Result<Option<(u64, usize)>> {
     let line = line.ok_or_else(|| malformed("a line of a chunk ends without CR"))?;
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let (size, rest) = line.split_at_checked(digits).unwrap_or_default();
-    let extension = rest.trim_ascii_start();
+    let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    let extension = rest.get(blanks..).unwrap_or_default();
     // Sixteen digits are all that a size may have: more would wrap around.
     let known = matches!(digits, 1..=16) && (extension.is_empty() || extension.starts_with(b";"));
     let size = std::str::from_utf8(size).ok().filter(|_| known && !extension.contains(&b'\r'));
@@ -147,5 +157,7 @@ fn malformed(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Er
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
+/// A piece of a body that is copied rather than kept where it was received.
+const SMALL: usize = 1024;
 /// A chunk's line with its extensions.
 const MOST_LINE: usize = 4096;

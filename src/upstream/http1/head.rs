@@ -11,6 +11,7 @@ use http::header::{
 use http::{Response, StatusCode, Version};
 use httparse::{ParserConfig, Status};
 use hyper::ext::ReasonPhrase;
+use memchr::memchr;
 
 /// How a body's end is found (RFC 9112 section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,30 +35,44 @@ pub(in crate::upstream) struct Head {
 pub(super) struct Reader {
     fields: Vec<(Range<usize>, Range<usize>)>,
     interim: usize,
+    /// How much of a head that is not whole has been looked at.
+    seen: usize,
 }
 
 impl Reader {
     /// Another request's answers follow.
     pub(super) fn begin(&mut self) {
         self.interim = 0;
+        self.seen = 0;
     }
 
     /// Takes a head out of `received`, if a whole one is there. `bodiless`: the request was HEAD.
     ///
     /// An error says what is wrong with it.
     pub(super) fn read(&mut self, received: &mut BytesMut, bodiless: bool) -> Result<Option<Head>, String> {
-        if received.is_empty() {
+        // A head that comes byte by byte is not read again for each of them: only the end of a line can end it.
+        if received.len() < MOST_BYTES && memchr(b'\n', received.get(self.seen..).unwrap_or_default()).is_none() {
+            self.seen = received.len();
             return Ok(None);
         }
         let mut places = [const { MaybeUninit::uninit() }; MOST_FIELDS];
         let mut parsed = httparse::Response::new(&mut []);
         let read = ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, received, &mut places);
         let length = match read {
-            Ok(Status::Complete(length)) => length,
-            Ok(Status::Partial) if received.len() >= MOST_BYTES => return Err(format!("a head of {MOST_BYTES} bytes")),
-            Ok(Status::Partial) => return Ok(None),
+            Ok(Status::Complete(length)) if length <= MOST_BYTES => length,
+            Ok(Status::Partial) if received.len() < MOST_BYTES => {
+                self.seen = received.len();
+                return Ok(None);
+            }
+            Ok(_) => return Err(format!("a head of more than {MOST_BYTES} bytes")),
             Err(error) => return Err(error.to_string()),
         };
+        self.seen = 0;
+        // The parser also takes empty lines before a head.
+        if received.first() != Some(&b'H') {
+            return Err("a head that does not begin with HTTP".to_owned());
+        }
+        ends_lines_well(received.get(..length).unwrap_or_default())?;
         let (Some(version), Some(code)) = (parsed.version, parsed.code) else { return Err(NO_STATUS.to_owned()) };
         let status = StatusCode::from_u16(code).map_err(|error| error.to_string())?;
         let reason = parsed.reason.filter(|reason| !reason.is_empty() && Some(*reason) != status.canonical_reason());
@@ -99,7 +114,8 @@ impl Reader {
         if let Some(reason) = reason {
             head.extensions_mut().insert(reason);
         }
-        Ok(Some(Head { head, length, reusable: length != Length::UntilClose && meaning.lets_reuse(version) }))
+        let reusable = length != Length::UntilClose && meaning.lets_reuse(status, version);
+        Ok(Some(Head { head, length, reusable }))
     }
 }
 
@@ -148,15 +164,17 @@ impl Meaning {
     }
 
     /// Whether the next request on the connection may be another person's (RFC 4559 signs in the connection, not the request).
-    fn lets_reuse(&self, version: Version) -> bool {
-        version == Version::HTTP_11 && !self.closes && !self.signs_in
+    fn lets_reuse(&self, status: StatusCode, version: Version) -> bool {
+        // RFC 9110 section 8.6: who announces a body here may also send it, and the next one would get that for an answer.
+        let stray = status == StatusCode::NO_CONTENT && (self.chunked || self.length.is_some_and(|length| length > 0));
+        version == Version::HTTP_11 && !self.closes && !self.signs_in && !stray
     }
 }
 
 /// Whether credentials or a challenge are for the connection: NTLM and Negotiate, in any place of a list.
 pub(in crate::upstream) fn is_of_the_connection(value: &HeaderValue) -> bool {
     value.as_bytes().split(|&byte| byte == b',').any(|part| {
-        let scheme = part.trim_ascii().split(|&byte| byte == b' ').next().unwrap_or_default();
+        let scheme = part.trim_ascii().split(|byte| matches!(byte, b' ' | b'\t')).next().unwrap_or_default();
         [&b"ntlm"[..], b"negotiate", b"kerberos"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
     })
 }
@@ -171,7 +189,8 @@ pub(in crate::upstream) fn content_length(value: &HeaderValue) -> Result<u64, &'
 pub(super) fn trailers(received: &[u8]) -> Result<Option<(HeaderMap, usize)>, String> {
     let mut places = [httparse::EMPTY_HEADER; MOST_TRAILERS];
     match httparse::parse_headers(received, &mut places) {
-        Ok(Status::Complete((length, parsed))) => {
+        Ok(Status::Complete((length, parsed))) if length <= MOST_TRAILER_BYTES => {
+            ends_lines_well(received.get(..length).unwrap_or_default())?;
             let mut fields = HeaderMap::with_capacity(parsed.len());
             for field in parsed {
                 let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|error| error.to_string())?;
@@ -179,12 +198,18 @@ pub(super) fn trailers(received: &[u8]) -> Result<Option<(HeaderMap, usize)>, St
             }
             Ok(Some((fields, length)))
         }
-        Ok(Status::Partial) if received.len() >= MOST_TRAILER_BYTES => {
-            Err(format!("trailers of {MOST_TRAILER_BYTES} bytes"))
-        }
-        Ok(Status::Partial) => Ok(None),
+        Ok(Status::Partial) if received.len() < MOST_TRAILER_BYTES => Ok(None),
+        Ok(_) => Err(format!("trailers of more than {MOST_TRAILER_BYTES} bytes")),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// The parser also takes a line that ends with LF alone, which a value that came from elsewhere may hold.
+fn ends_lines_well(head: &[u8]) -> Result<(), &'static str> {
+    // Without a way out of the loop the compiler can look at many bytes at once.
+    let odd =
+        head.iter().zip(head.iter().skip(1)).fold(false, |odd, (&one, &next)| odd | (next == b'\n' && one != b'\r'));
+    if odd || head.first() == Some(&b'\n') { Err("a line ends without CR") } else { Ok(()) }
 }
 
 const MOST_BYTES: usize = 128 * 1024;

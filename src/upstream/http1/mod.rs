@@ -66,6 +66,7 @@ impl Connection {
 
     /// The next request. The connection has to be at rest.
     pub(super) fn begin(&mut self, sending: Sending) {
+        debug_assert!(self.received.is_empty(), "bytes of the last answer are left");
         self.sending = sending;
         self.stopped = None;
         self.room = SMALL_ROOM;
@@ -91,9 +92,14 @@ impl Connection {
         loop {
             match self.heads.read(&mut self.received, self.sending.is_head()) {
                 Ok(None) => {}
+                // What the last one on it left behind, or the reason why it was closed: this request is for another connection.
+                Ok(Some(_)) if self.sending.is_unsent() => {
+                    let early = || io::Error::other("an answer came before the request was sent");
+                    return Poll::Ready(Err(Failure::Ended(self.stopped.take().unwrap_or_else(early))));
+                }
                 Ok(Some(Head { head, .. })) if head.status().is_informational() && head.status() != 101 => continue,
-                Ok(Some(Head { head, .. })) if head.status() == 101 && !switches => {
-                    let why = "it switches protocols, and nobody asked for that".to_owned();
+                Ok(Some(Head { head, .. })) if head.status() == 101 && (!switches || self.uploads()) => {
+                    let why = "it switches protocols, and nobody asked for that yet".to_owned();
                     return Poll::Ready(Err(Failure::Malformed(why)));
                 }
                 Ok(Some(head)) => {

@@ -129,9 +129,11 @@ impl Sending {
         loop {
             // What is ready of the body goes out with what is before it.
             let waits = match self.poll_body(cx) {
-                Poll::Ready(result) => {
-                    result.map_err(Stopped::Body)?;
-                    false
+                Poll::Ready(Ok(())) => false,
+                Poll::Ready(Err(error)) => {
+                    // Nowhere else would it be whole either.
+                    self.begun = true;
+                    return Poll::Ready(Err(Stopped::Body(error)));
                 }
                 Poll::Pending => true,
             };
@@ -146,7 +148,11 @@ impl Sending {
                 }
                 continue;
             }
-            ready!(self.poll_write(socket, cx)).map_err(Stopped::Socket)?;
+            if let Err(error) = ready!(self.poll_write(socket, cx)) {
+                // The TLS library may have sent some of it before it failed.
+                self.begun |= matches!(socket, Socket::Tls(_));
+                return Poll::Ready(Err(Stopped::Socket(error)));
+            }
         }
     }
 
@@ -171,6 +177,10 @@ impl Sending {
         count -= gone;
         let gone = count.min(self.data.len());
         self.data.advance(gone);
+        if self.data.is_empty() {
+            // A connection at rest does not keep the last upload's bytes.
+            self.data = Bytes::new();
+        }
         self.after = self.after.get(count - gone..).unwrap_or_default();
         Poll::Ready(Ok(()))
     }

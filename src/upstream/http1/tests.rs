@@ -48,6 +48,11 @@ fn doubtful_heads_are_refused() {
         "HTTP/1.1 2000 OK\r\n\r\n",
         "HTTP/2 200 OK\r\n\r\n",
         " HTTP/1.1 200 OK\r\n\r\n",
+        "\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        "\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nA: b\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\n",
     ] {
         assert!(read(&[head.as_bytes()], false).is_err(), "{head:?}");
     }
@@ -118,6 +123,11 @@ fn chunks() {
         "2\r\na\r\n0\r\n\r\n",
         "1\r\na\n0\r\n\r\n",
         "1;\r\r\na\r\n0\r\n\r\n",
+        "1\r\r\na\r\n0\r\n\r\n",
+        "1\r;x\r\na\r\n0\r\n\r\n",
+        "1\x0c\r\na\r\n0\r\n\r\n",
+        "0\r\n\n",
+        "0\r\nT: 1\n\r\n",
         "10000000000000000\r\na\r\n0\r\n\r\n",
         "0\r\nno trailer\r\n\r\n",
     ] {
@@ -134,6 +144,11 @@ fn heads_have_limits() {
     assert!(body(&fields(101)).is_err());
     let long = format!("HTTP/1.1 200 OK\r\nA: {}", "x".repeat(128 * 1024));
     assert!(read(&[long.as_bytes(), b"\r\n\r\n"], false).unwrap_err().contains("131072"));
+    // Also where it comes in one piece.
+    assert!(read(&[format!("{long}\r\n\r\n").as_bytes()], false).unwrap_err().contains("131072"));
+    let trailers = |length: usize| format!("{CHUNKED}0\r\nA: {}\r\n\r\n", "x".repeat(length));
+    assert!(body(&trailers(16_000)).is_ok());
+    assert!(body(&trailers(17_000)).unwrap_err().contains("16384"));
     let interim = |count: usize| {
         format!("{}HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 102 Processing\r\n\r\n".repeat(count))
     };
@@ -296,4 +311,39 @@ async fn an_early_answer_is_heard() {
     let answer = head.unwrap();
     assert!(answer.head.status() == 413 && !answer.reusable);
     assert!(connection.uploads() && !connection.is_at_rest());
+}
+
+/// A head that comes byte by byte is the same head.
+#[test]
+fn a_dripping_head_is_read() {
+    let answer = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let pieces: Vec<&[u8]> = answer.chunks(1).collect();
+    assert_eq!(read(&pieces, false).unwrap().1, Ok((b"ok".to_vec(), None)));
+}
+
+/// RFC 9110 section 8.6: who announces a body that there cannot be may also send it, later.
+#[test]
+fn a_stray_body_is_nobodys_answer() {
+    for (head, reusable) in [
+        ("HTTP/1.1 204 No Content\r\n\r\n", true),
+        ("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", true),
+        ("HTTP/1.1 204 No Content\r\nContent-Length: 60\r\n\r\n", false),
+        ("HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", false),
+        ("HTTP/1.1 304 Not Modified\r\nContent-Length: 60\r\n\r\n", true),
+    ] {
+        assert_eq!(read_answer(&[head.as_bytes()], false).unwrap().reusable, reusable, "{head:?}");
+    }
+}
+
+/// What comes before a byte of the request has gone out is no answer to it, and the request can go elsewhere.
+#[tokio::test]
+async fn an_answer_to_nothing_is_none() {
+    let (ours, mut application) = tokio::net::UnixStream::pair().unwrap();
+    let mut connection = Connection::new(Socket::Unix(ours));
+    application.write_all(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+    drop(application);
+    connection.begin(sending(&Method::POST, &HeaderMap::new(), None, None));
+    let failure = poll_fn(|cx| connection.poll_head(cx, false)).await.err().unwrap();
+    assert!(matches!(failure, Failure::Ended(_)), "{failure:?}");
+    assert!(connection.take_request().is_unsent());
 }

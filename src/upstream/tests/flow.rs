@@ -201,6 +201,36 @@ async fn an_upload_goes_on_beside_its_answer() {
     assert_eq!(script.connections(), 1);
 }
 
+/// The same with an answer of a known length: the connection is free as soon as both are over.
+#[tokio::test]
+async fn a_connection_is_free_after_an_answer_beside_an_upload() {
+    let script = Script::new(|mut peer| async move {
+        while let Some(head) = peer.head().await {
+            if head.starts_with("GET") {
+                peer.say(OK).await;
+                continue;
+            }
+            peer.say("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab").await;
+            peer.stream.read_exact(&mut vec![0; 8 * 1024 * 1024]).await.unwrap();
+            peer.say("c").await;
+        }
+    })
+    .await;
+    let upstream = script.upstream();
+    let upload = request("POST", "/", &[("content-length", "8388608")], Body::full(vec![0; 8 * 1024 * 1024]));
+    let answer = response(&upstream, upload).await.unwrap();
+    let (mut body, mut received) = (answer.into_body(), Vec::new());
+    // As a server does: nobody asks for the end of what is over.
+    while !http_body::Body::is_end_stream(&body) {
+        let frame = timeout(Duration::from_secs(5), body.frame()).await.unwrap().unwrap().unwrap();
+        received.extend_from_slice(&frame.into_data().unwrap());
+    }
+    drop(body);
+    assert_eq!(received, b"abc");
+    assert_eq!(ask(&upstream, get("/")).await.unwrap(), "ok");
+    assert_eq!(script.connections(), 1);
+}
+
 /// HTTP-16: an upload that breaks off after its answer has begun breaks that off too.
 #[tokio::test]
 async fn a_broken_upload_breaks_its_answer() {

@@ -22,6 +22,14 @@ async fn connections_are_reused() {
         }
         assert_eq!(script.connections(), 1);
     }
+    // What a 204 must not have may still come.
+    let script = Script::always("HTTP/1.1 204 No Content\r\nContent-Length: 60\r\n\r\n").await;
+    let upstream = script.upstream();
+    for _ in 0..3 {
+        let answer = response(&upstream, get("/")).await.unwrap();
+        assert!(answer.headers().get("content-length").is_none());
+    }
+    assert_eq!((script.connections(), upstream.metrics().idle), (3, 0));
     for never in [
         "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",
         "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
@@ -38,7 +46,7 @@ async fn connections_are_reused() {
 /// HTTP-30: a connection that was signed in, or is being signed in, serves no second request.
 #[tokio::test]
 async fn connection_bound_auth_is_not_shared() {
-    for challenge in ["NTLM", "Negotiate", "Basic realm=x, Negotiate", "ntlm TlRMTVNTUAAB"] {
+    for challenge in ["NTLM", "Negotiate", "Basic realm=x, Negotiate", "ntlm TlRMTVNTUAAB", "NTLM\tTlRMTVNTUAAB"] {
         let answer = format!("HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: {challenge}\r\nContent-Length: 0\r\n\r\n");
         let script = Script::always(Box::leak(answer.into_boxed_str())).await;
         let upstream = script.upstream();
@@ -130,4 +138,56 @@ async fn connections_are_bounded_and_handed_on() {
     assert!(script.connections() <= 3, "{}", script.connections());
     assert!(upstream.metrics().waits > 0);
     drop(upstream);
+}
+
+/// The response time begins with the request, not with the wait for a connection to send it on.
+#[tokio::test]
+async fn waiting_for_a_connection_is_no_waiting_for_an_answer() {
+    let script = Script::new(|mut peer| async move {
+        while let Some(head) = peer.head().await {
+            let slow = if head.starts_with("GET /first") { 900 } else { 300 };
+            tokio::time::sleep(Duration::from_millis(slow)).await;
+            peer.say(OK).await;
+        }
+    })
+    .await;
+    let upstream = script.upstream_with(|settings| {
+        settings.connections = 1;
+        settings.response = Duration::from_millis(1000);
+    });
+    let second = async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        ask(&upstream, get("/second")).await
+    };
+    let (first, second) = tokio::join!(ask(&upstream, get("/first")), second);
+    assert_eq!((first.unwrap(), second.unwrap()), ("ok".to_owned(), "ok".to_owned()));
+}
+
+/// HTTP-29: where nothing can be shared yet, those who find no room are told that there is none, not that connecting takes too long.
+#[tokio::test]
+async fn those_who_wait_for_room_wait_for_room() {
+    // SETTINGS with ENABLE_CONNECT_PROTOCOL (RFC 9113 section 6.5, RFC 8441 section 3), and nothing more.
+    let script = Script::new(|mut peer| async move {
+        peer.say([0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 1]).await;
+        peer.rest().await;
+    })
+    .await;
+    let mut settings = settings(Target::H2c { host: "127.0.0.1".to_owned(), port: script.address.port() });
+    (settings.connections, settings.connect) = (1, Duration::from_millis(300));
+    let upstream = Arc::new(Upstream::new(&settings, owned()).unwrap());
+    let slot = upstream.pool.tunnel().await.unwrap();
+    let tasks: Vec<_> = (0..5)
+        .map(|_| {
+            let upstream = Arc::clone(&upstream);
+            tokio::spawn(async move { response(&upstream, get("/")).await.unwrap_err() })
+        })
+        .collect();
+    // At once, not one after the other as each gives up.
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    assert_eq!(upstream.metrics().waits, 5);
+    for task in tasks {
+        let error = task.await.unwrap();
+        assert!(matches!(error, UpstreamError::Overload { .. }), "{error:?}");
+    }
+    drop(slot);
 }

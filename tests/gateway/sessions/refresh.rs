@@ -54,11 +54,15 @@ async fn a_refreshed_token_that_does_not_hold_ends_the_session() {
             .await;
     }
     assert_eq!(world.op.reuses(), 0);
-    let failed = eventually("seven lines", SOON, || async {
-        let all = world.gateway.audit_events().into_iter().filter(|event| event["event"] == "refresh_failed");
-        Some(all.collect::<Vec<Value>>()).filter(|failed| failed.len() >= 7)
+    // Written after all of them, and so read after them.
+    world.op.behave();
+    world.signed_in().await;
+    let events = eventually("the eighth sign-in's line", SOON, || async {
+        let events = world.gateway.audit_events();
+        (events.iter().filter(|event| event["event"] == "login_succeeded").count() == 8).then_some(events)
     })
     .await;
+    let failed: Vec<Value> = events.into_iter().filter(|event| event["event"] == "refresh_failed").collect();
     assert_eq!(failed.len(), 7);
     assert!(failed.iter().all(|event| event["sub"] == "alice" && event["sid"].is_string()), "{failed:?}");
 }
