@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::ops::Range;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
@@ -129,9 +130,9 @@ pub struct Closed {
 
 /// Copies both ways until both sides have ended, either breaks, nothing moves for `idle`, or `end` resolves.
 ///
-/// One side's end is passed on, and the other side may go on. `end` says why we end the tunnel: a Close frame goes to the
-/// client after the frame that is under way, and then both connections are closed. That takes two seconds at most, also
-/// when the client does not read.
+/// One side's end is passed on, and the other side may go on. `end` says why we end the tunnel, and is heard whatever else
+/// goes on or stands still: nothing more goes to the upstream, a Close frame goes to the client after the frame that is
+/// under way, and then both connections are closed. That takes two seconds at most, also when the client does not read.
 pub async fn tunnel(
     client: OnUpgrade,
     upstream: Wire,
@@ -150,61 +151,57 @@ pub async fn tunnel(
         },
         _ = &mut end => return closed,
     };
-    let movement = Movement::new();
     let (client_read, client_write) = split(client);
     let (upstream_read, upstream_write) = split(upstream);
-    let mut down = Down { from: upstream_read, to: client_write, frames: Frames::default(), bytes: 0 };
+    let mut down = Down::new(upstream_read, client_write);
     let mut up = Up { from: client_read, to: upstream_write, bytes: 0 };
-    {
-        let down = down.run(end, &movement);
-        let up = up.run(&movement);
-        let (mut down, mut up) = (pin!(down), pin!(up));
-        let ended = tokio::select! {
-            ended = &mut down => ended,
-            result = &mut up => match result {
-                // The client has ended its side: the upstream may still speak.
-                Ok(()) => tokio::select! {
-                    ended = &mut down => ended.map(|ended| ended.or_both()),
-                    () = movement.stopped(Some(HALF_CLOSED)) => Ok(Ended::Over),
-                },
-                Err(error) => Err(error),
-            },
-            () = movement.stopped(idle) => Ok(Ended::Over),
-        };
-        match ended {
-            Ok(Ended::ByUs(code)) => closed.code = Some(code),
-            Ok(Ended::Over) => {}
-            // The upstream has ended its side: the client may still speak.
-            Ok(Ended::Upstream) => tokio::select! {
-                _ = &mut up => {}
-                () = movement.stopped(Some(HALF_CLOSED)) => {}
-            },
-            Err(error) => tracing::debug!(%error, "a tunnel broke"),
+    let movement = Movement::new();
+    closed.code = tokio::select! {
+        biased;
+        code = &mut end => Some(code),
+        result = carry(&mut down, &mut up, &movement, idle) => {
+            if let Err(error) = result {
+                tracing::debug!(%error, "a tunnel broke");
+            }
+            None
         }
-    }
-    closed.to_client = down.bytes;
-    closed.to_upstream = up.bytes;
-    if closed.code.is_some() {
+    };
+    if let Some(code) = closed.code {
+        // A client that does not read gets no Close frame, and no more of our time.
+        let _ = timeout(FINISH, down.close(code, &movement)).await;
         // What the client still sends would reset the connection and take the Close frame with it.
         let _ = timeout(LINGER, discard(&mut up.from)).await;
     }
+    closed.to_client = down.bytes;
+    closed.to_upstream = up.bytes;
     closed
 }
 
-/// How a direction, or the tunnel, came to its end.
-enum Ended {
-    ByUs(CloseCode),
-    Upstream,
-    Over,
-}
-
-impl Ended {
-    /// After the client has ended its side already.
-    fn or_both(self) -> Self {
-        match self {
-            Self::Upstream => Self::Over,
-            other => other,
+/// Both directions, until both have ended, either breaks or nothing moves. May be dropped at any moment: `down` knows how far it is.
+async fn carry<C: AsyncRead + AsyncWrite, U: AsyncRead + AsyncWrite>(
+    down: &mut Down<U, C>,
+    up: &mut Up<C, U>,
+    movement: &Movement,
+    idle: Option<Duration>,
+) -> io::Result<()> {
+    let (mut down, mut up) = (pin!(down.run(movement)), pin!(up.run(movement)));
+    // Whichever side has ended, the other one may still speak.
+    tokio::select! {
+        result = &mut down => {
+            result?;
+            tokio::select! {
+                result = up => result,
+                () = movement.stopped(Some(HALF_CLOSED)) => Ok(()),
+            }
         }
+        result = &mut up => {
+            result?;
+            tokio::select! {
+                result = down => result,
+                () = movement.stopped(Some(HALF_CLOSED)) => Ok(()),
+            }
+        }
+        () = movement.stopped(idle) => Ok(()),
     }
 }
 
@@ -213,74 +210,57 @@ struct Down<R, W> {
     from: ReadHalf<R>,
     to: WriteHalf<W>,
     frames: Frames,
+    buffer: Vec<u8>,
+    /// What of the buffer was read and has still to go out.
+    pending: Range<usize>,
+    /// The upstream has ended its side: the client has had our last word.
+    over: bool,
     bytes: u64,
 }
 
 impl<R: AsyncRead, W: AsyncWrite> Down<R, W> {
-    async fn run(
-        &mut self,
-        mut end: std::pin::Pin<&mut (impl Future<Output = CloseCode> + Send)>,
-        movement: &Movement,
-    ) -> io::Result<Ended> {
-        let mut buffer = vec![0; BUFFER];
-        let code = loop {
-            let read = tokio::select! {
-                biased;
-                code = &mut end => break code,
-                read = self.from.read(&mut buffer) => read?,
-            };
+    fn new(from: ReadHalf<R>, to: WriteHalf<W>) -> Self {
+        Self { from, to, frames: Frames::default(), buffer: vec![0; BUFFER], pending: 0..0, over: false, bytes: 0 }
+    }
+
+    async fn run(&mut self, movement: &Movement) -> io::Result<()> {
+        loop {
+            let read = self.from.read(&mut self.buffer).await?;
             movement.mark();
-            let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else {
-                self.to.shutdown().await?;
-                return Ok(Ended::Upstream);
+            let Some(bytes) = self.buffer.get(..read).filter(|bytes| !bytes.is_empty()) else {
+                self.over = true;
+                return self.to.shutdown().await;
             };
             self.frames.follow(bytes);
-            if let Some(code) = self.write(bytes, &mut end, movement).await? {
-                break code;
-            }
-        };
-        // A client that does not read gets no Close frame, and no more of our time.
-        let _ = timeout(FINISH, self.close(code, &mut buffer)).await;
-        Ok(Ended::ByUs(code))
-    }
-
-    /// Writes all of `bytes`; says so when the end came meanwhile, and does not wait for ever then.
-    async fn write(
-        &mut self,
-        bytes: &[u8],
-        end: &mut std::pin::Pin<&mut (impl Future<Output = CloseCode> + Send)>,
-        movement: &Movement,
-    ) -> io::Result<Option<CloseCode>> {
-        let mut written = 0;
-        let mut code = None;
-        let mut deadline = pin!(sleep_until(Instant::now()));
-        while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
-            tokio::select! {
-                biased;
-                now = &mut *end, if code.is_none() => {
-                    code = Some(now);
-                    deadline.as_mut().reset(Instant::now() + FINISH);
-                }
-                result = self.to.write(rest) => match result? {
-                    0 => return Err(io::ErrorKind::WriteZero.into()),
-                    count => {
-                        written += count;
-                        self.bytes += count as u64;
-                        movement.mark();
-                    }
-                },
-                () = &mut deadline, if code.is_some() => return Err(io::ErrorKind::TimedOut.into()),
-            }
+            self.pending = 0..read;
+            self.write(movement).await?;
         }
-        self.to.flush().await?;
-        Ok(code)
     }
 
-    /// Finishes the frame under way, then says goodbye.
-    async fn close(&mut self, code: CloseCode, buffer: &mut [u8]) -> io::Result<()> {
+    /// Writes what is pending.
+    async fn write(&mut self, movement: &Movement) -> io::Result<()> {
+        while let Some(rest) = self.buffer.get(self.pending.clone()).filter(|rest| !rest.is_empty()) {
+            let count = self.to.write(rest).await?;
+            if count == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            self.pending.start += count;
+            self.bytes += count as u64;
+            movement.mark();
+        }
+        self.to.flush().await
+    }
+
+    /// Finishes the frame under way, then says goodbye, wherever [`Self::run`] was.
+    async fn close(&mut self, code: CloseCode, movement: &Movement) -> io::Result<()> {
+        if self.over {
+            return Ok(());
+        }
+        self.write(movement).await?;
         while !self.frames.at_boundary() {
-            let read = self.from.read(buffer).await?;
-            let bytes = buffer.get(..read).filter(|bytes| !bytes.is_empty()).ok_or(io::ErrorKind::UnexpectedEof)?;
+            let read = self.from.read(&mut self.buffer).await?;
+            let bytes =
+                self.buffer.get(..read).filter(|bytes| !bytes.is_empty()).ok_or(io::ErrorKind::UnexpectedEof)?;
             let used = self.frames.finish(bytes);
             self.to.write_all(bytes.get(..used).unwrap_or_default()).await?;
             self.bytes += used as u64;

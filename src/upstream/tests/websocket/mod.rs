@@ -1,12 +1,16 @@
 //! Tunnels between a real listener and a scripted application.
 
+mod endings;
+
 use std::convert::Infallible;
 
+use futures_util::future::BoxFuture;
 use http::StatusCode;
 use http_body_util::Empty;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -31,8 +35,22 @@ struct Front {
     end: CancellationToken,
 }
 
+/// What a client's bytes come and go by.
+trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
 impl Front {
     async fn new(upstream: Upstream, idle: Option<Duration>) -> Self {
+        Self::over(upstream, idle, |stream| Box::pin(async { Box::new(stream) as Box<dyn Io> })).await
+    }
+
+    /// With `welcome` between the socket and HTTP.
+    async fn over(
+        upstream: Upstream,
+        idle: Option<Duration>,
+        welcome: impl Fn(TcpStream) -> BoxFuture<'static, Box<dyn Io>> + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let front = Self {
             address: listener.local_addr().unwrap(),
@@ -52,8 +70,9 @@ impl Front {
                 });
                 let mut builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
                 builder.http2().enable_connect_protocol();
+                let welcomed = welcome(stream);
                 tokio::spawn(async move {
-                    let _ = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
+                    let _ = builder.serve_connection_with_upgrades(TokioIo::new(welcomed.await), service).await;
                 });
             }
         });
@@ -98,15 +117,19 @@ async fn answer(
 
 async fn open(front: &Front) -> TcpStream {
     let mut stream = TcpStream::connect(front.address).await.unwrap();
+    ask_for_it(&mut stream).await;
+    stream
+}
+
+async fn ask_for_it(stream: &mut (impl AsyncWrite + Unpin)) {
     let mut head = "GET /ws HTTP/1.1\r\nHost: app.example.com\r\n".to_owned();
     for (name, value) in fields() {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     stream.write_all(format!("{head}\r\n").as_bytes()).await.unwrap();
-    stream
 }
 
-async fn head(stream: &mut TcpStream) -> String {
+async fn head(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(timeout(Duration::from_secs(5), stream.read_u8()).await.unwrap().unwrap());
@@ -169,60 +192,6 @@ async fn no_tunnel_without_a_valid_handshake() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {expected}")), "{said:?}: {answer}");
         assert_eq!(front.tunnels.open(), 0);
     }
-}
-
-/// SESS-16: when we end a WebSocket its client gets a Close frame with the reason, never inside another frame.
-#[tokio::test]
-async fn the_end_is_said_between_two_frames() {
-    for (before, after, expected) in [
-        (&b"\x81\x05hello"[..], &b""[..], &b"\x81\x05hello\x88\x02\x03\xf0"[..]),
-        (b"\x81\x05hel", b"lo\x81\x05never", b"\x81\x05hello\x88\x02\x03\xf0"),
-        (b"\x82\x7e\x00", b"\x03abc", b"\x82\x7e\x00\x03abc\x88\x02\x03\xf0"),
-        (b"", b"", b"\x88\x02\x03\xf0"),
-        // The frame under way is never finished: nothing can be said, and the connection is closed all the same.
-        (b"\x81\x05hel", b"", b"\x81\x05hel"),
-    ] {
-        let script = Script::new(move |mut peer| async move {
-            peer.head().await;
-            peer.say(ACCEPTED).await;
-            peer.say(before).await;
-            tokio::time::sleep(Duration::from_millis(250)).await;
-            peer.say(after).await;
-            peer.rest().await;
-        })
-        .await;
-        let front = Front::new(script.upstream(), None).await;
-        let mut stream = open(&front).await;
-        head(&mut stream).await;
-        let mut seen = vec![0; before.len()];
-        stream.read_exact(&mut seen).await.unwrap();
-        front.end.cancel();
-        let begun = tokio::time::Instant::now();
-        seen.extend(rest(&mut stream).await);
-        assert_eq!(seen, expected);
-        assert!(begun.elapsed() < Duration::from_millis(2500));
-        drop(stream);
-        assert!(front.tunnels.drained(Duration::from_secs(3)).await);
-    }
-}
-
-/// SESS-16: a client that does not read cannot keep its tunnel.
-#[tokio::test]
-async fn a_client_that_does_not_read_is_closed_too() {
-    let script = Script::new(|mut peer| async move {
-        peer.head().await;
-        peer.say(ACCEPTED).await;
-        let mut frame = b"\x82\x7f\0\0\0\0\x40\0\0\0".to_vec();
-        frame.resize(64 * 1024, 0);
-        while peer.stream.write_all(&frame).await.is_ok() {}
-    })
-    .await;
-    let front = Front::new(script.upstream(), None).await;
-    let mut stream = open(&front).await;
-    head(&mut stream).await;
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    front.end.cancel();
-    assert!(front.tunnels.drained(Duration::from_secs(4)).await);
 }
 
 /// DOS-02: a tunnel on which nothing moves ends after its idle time.
