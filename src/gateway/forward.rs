@@ -62,6 +62,7 @@ pub(super) async fn forward(
     } else {
         body::limited(body, route.body_bytes, gateway.limits.body_idle_time)
     };
+    let (body, upload) = if permit.session().is_some() { stream::upload(body) } else { (body, None) };
     let wants_upgrade = client.upgrade.is_some();
     let headers = identity.as_deref().map_or(&[][..], |token| &token.headers);
     let request = UpstreamRequest::new(*client, body, headers, permit.authorization().cloned());
@@ -97,11 +98,15 @@ pub(super) async fn forward(
         }
     };
     story.is(Outcome::Forwarded);
-    if let Some(live) = permit.session()
-        && stream::may_run(answer.body())
-    {
-        let watch = gateway.sessions.watch(live);
-        answer = answer.map(|body| stream::until_ended(body, watch));
+    if let Some(live) = permit.session() {
+        // It is closed when the upload is over, as it nearly always is by now.
+        if let Some(upload) = upload.filter(|upload| !upload.is_closed()) {
+            let _ = upload.send(gateway.sessions.watch(live));
+        }
+        if stream::may_run(answer.body()) {
+            let watch = gateway.sessions.watch(live);
+            answer = answer.map(|body| stream::until_ended(body, watch));
+        }
     }
     headers::strip_our_cookies(answer.headers_mut(), &gateway.cookie);
     headers::add_absent(&mut answer, &route.security_headers);

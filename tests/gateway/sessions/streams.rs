@@ -1,9 +1,19 @@
 //! What goes on running ends with its session.
 
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use http::Request;
-use http_body_util::{BodyExt, Empty};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Empty, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use crate::support::client::Browser;
 use crate::support::codec;
@@ -84,4 +94,128 @@ async fn streams_end_when_their_session_expires() {
     let limit = Duration::from_millis(4500);
     assert_eq!(socket.next(limit).await.and_then(|frame| frame.close_code()), Some(1008));
     assert!(events.rest(Duration::from_secs(1)).await.1, "the event stream goes on");
+}
+
+/// SESS-16: an upload whose answer has begun ends with its session too, however short that answer is.
+#[tokio::test]
+async fn an_upload_ends_with_its_session() {
+    ends_an_upload_to(Taker::http1("o").await).await;
+}
+
+/// SESS-16: the same to an application that speaks HTTP/2.
+#[tokio::test]
+async fn an_upload_over_http2_ends_with_its_session() {
+    ends_an_upload_to(Taker::http2(Some("o")).await).await;
+}
+
+/// SESS-16: over HTTP/2 an upload may go on behind the end of its answer, and ends with its session all the same.
+#[tokio::test]
+async fn an_upload_that_was_answered_ends_with_its_session() {
+    ends_an_upload_to(Taker::http2(None).await).await;
+}
+
+async fn ends_an_upload_to(app: Taker) {
+    let world = World::with(|config| {
+        config
+            .with("session.near_cache.staleness = \"30s\"")
+            .upstream("taker", &app.url)
+            .route("path = \"/take\"\nupstream = \"taker\"")
+    })
+    .await;
+    let browser = world.signed_in().await;
+    let origin = format!("Origin: {}", world.gateway.public_url());
+    let mut raw = world.raw().await;
+    raw.send(world.head("POST /take", &[&cookie_line(&browser), &origin, "Transfer-Encoding: chunked"])).await;
+    assert_eq!(raw.head().await.expect("an answer").status, 200);
+    let uploading = tokio::spawn(async move {
+        loop {
+            raw.send("1\r\nx\r\n").await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    app.takes_more(SOON).await.expect("the upload goes on beside its answer");
+
+    end(&world, &browser).await;
+    // What was on its way still arrives.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let more = app.takes_more(Duration::from_secs(1)).await;
+    uploading.abort();
+    assert!(more.is_err(), "the upload outlives its session");
+}
+
+/// An application that answers each request before it has come, and then takes what comes.
+struct Taker {
+    url: String,
+    taken: Arc<AtomicUsize>,
+}
+
+impl Taker {
+    /// Its answer stops behind `half` of two bytes.
+    async fn http1(half: &'static str) -> Self {
+        let (listener, address) = listen().await;
+        let app = Self { url: format!("http://{address}"), taken: Arc::default() };
+        let taken = Arc::clone(&app.taken);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let taken = Arc::clone(&taken);
+                tokio::spawn(async move {
+                    let mut piece = [0; 1024];
+                    let _head = stream.read(&mut piece).await;
+                    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{half}");
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                    while let Ok(read @ 1..) = stream.read(&mut piece).await {
+                        taken.fetch_add(read, Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        app
+    }
+
+    /// The same, or with an answer that is over at once.
+    async fn http2(half: Option<&'static str>) -> Self {
+        let (listener, address) = listen().await;
+        let app = Self { url: format!("h2c://{address}"), taken: Arc::default() };
+        let taken = Arc::clone(&app.taken);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let taken = Arc::clone(&taken);
+                let service = service_fn(move |request: Request<Incoming>| {
+                    let (taken, mut upload) = (Arc::clone(&taken), request.into_body());
+                    tokio::spawn(async move {
+                        while let Some(Ok(frame)) = upload.frame().await {
+                            taken.fetch_add(frame.data_ref().map_or(0, Bytes::len), Ordering::SeqCst);
+                        }
+                    });
+                    async move {
+                        let Some(half) = half else { return Ok(Response::new(Empty::new().boxed())) };
+                        let half = Ok::<_, Infallible>(Frame::data(Bytes::from(half)));
+                        let (half, rest) = (futures_util::stream::iter([half]), futures_util::stream::pending());
+                        let body = StreamBody::new(futures_util::StreamExt::chain(half, rest)).boxed();
+                        Response::builder().header("content-length", "2").body(body)
+                    }
+                });
+                let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                tokio::spawn(server.serve_connection(TokioIo::new(stream), service));
+            }
+        });
+        app
+    }
+
+    /// Waits until it has taken more than now.
+    async fn takes_more(&self, limit: Duration) -> Result<(), tokio::time::error::Elapsed> {
+        let before = self.taken.load(Ordering::SeqCst);
+        tokio::time::timeout(limit, async {
+            while self.taken.load(Ordering::SeqCst) == before {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await
+    }
+}
+
+async fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
 }
