@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::{Response, StatusCode};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
@@ -62,7 +63,13 @@ pub(super) async fn forward(
     } else {
         body::limited(body, route.body_bytes, gateway.limits.body_idle_time)
     };
-    let (body, upload) = if permit.session().is_some() { stream::upload(body) } else { (body, None) };
+    let body = match permit.session() {
+        Some(live) if !body.is_end_stream() => {
+            let (sessions, live) = (Arc::clone(&gateway.sessions), Arc::clone(live));
+            stream::upload(body, move || sessions.watch(&live))
+        }
+        _ => body,
+    };
     let wants_upgrade = client.upgrade.is_some();
     let headers = identity.as_deref().map_or(&[][..], |token| &token.headers);
     let request = UpstreamRequest::new(*client, body, headers, permit.authorization().cloned());
@@ -98,15 +105,11 @@ pub(super) async fn forward(
         }
     };
     story.is(Outcome::Forwarded);
-    if let Some(live) = permit.session() {
-        // It is closed when the upload is over, as it nearly always is by now.
-        if let Some(upload) = upload.filter(|upload| !upload.is_closed()) {
-            let _ = upload.send(gateway.sessions.watch(live));
-        }
-        if stream::may_run(answer.body()) {
-            let watch = gateway.sessions.watch(live);
-            answer = answer.map(|body| stream::until_ended(body, watch));
-        }
+    if let Some(live) = permit.session()
+        && stream::may_run(answer.body())
+    {
+        let watch = gateway.sessions.watch(live);
+        answer = answer.map(|body| stream::until_ended(body, watch));
     }
     headers::strip_our_cookies(answer.headers_mut(), &gateway.cookie);
     headers::add_absent(&mut answer, &route.security_headers);
@@ -165,6 +168,7 @@ fn failed(
     story: &mut Story<'_>,
 ) -> Response<Body> {
     let status = match error {
+        UpstreamError::Request { .. } if stream::broke_off(error) => StatusCode::UNAUTHORIZED,
         UpstreamError::Request { .. } => BodyError::find(error).map_or(StatusCode::BAD_REQUEST, BodyError::status),
         _ => error.status(),
     };
@@ -181,6 +185,7 @@ fn trouble(status: StatusCode, format: Format, request_id: &RequestId) -> Respon
             ("The application takes too long", "It did not answer in time. Try again in a moment.")
         }
         StatusCode::SERVICE_UNAVAILABLE => ("The application is busy", "Try again in a moment."),
+        StatusCode::UNAUTHORIZED => ("You are signed out", "Your session ended while the request was on its way."),
         StatusCode::PAYLOAD_TOO_LARGE => ("The request is too large", "This application takes smaller ones."),
         StatusCode::REQUEST_TIMEOUT => ("The request took too long", "Its body stopped coming."),
         StatusCode::BAD_REQUEST => ("The request broke off", "Its body did not come whole."),

@@ -1,12 +1,11 @@
 //! An answer that goes on running ends with its session (SESS-16): the client sees a message that broke off, never a clean end.
-//! An upload beside it ends in the same way: the application sees that it broke off.
+//! An upload ends in the same way: the application sees that it broke off.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
-use tokio::sync::oneshot;
 
 use crate::session::{Ended, Watch};
 use crate::web::{Body, BoxError};
@@ -19,6 +18,11 @@ const SHORT: u64 = 64 * 1024;
 #[error("the session has ended")]
 struct SessionEnded;
 
+/// Whether an upload broke off because its session has ended.
+pub(super) fn broke_off(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(|cause| cause.is::<SessionEnded>())
+}
+
 /// Whether `body` may go on running.
 pub(super) fn may_run(body: &Body) -> bool {
     !body.is_end_stream() && body.size_hint().exact().is_none_or(|length| length > SHORT)
@@ -26,31 +30,55 @@ pub(super) fn may_run(body: &Body) -> bool {
 
 /// `body`, until the session ends.
 pub(super) fn until_ended(body: Body, watch: Watch) -> Body {
-    Body::stream(Stream { body, ended: Some(Box::pin(watch.ended())) })
+    Body::stream(Stream { body, session: Session::Watched(Box::pin(watch.ended())) })
 }
 
-/// A request's body, and where to send the watch if it still runs when its answer begins; `None` when there is nothing to upload.
-///
-/// How long the answer is says nothing about that: over HTTP/1.1 an upload goes on until the last byte of the answer, and over
-/// HTTP/2 beyond it.
-pub(super) fn upload(body: Body) -> (Body, Option<oneshot::Sender<Watch>>) {
-    if body.is_end_stream() {
-        return (body, None);
-    }
-    let (answered, watch) = oneshot::channel::<Watch>();
-    let ended = async {
-        match watch.await {
-            Ok(watch) => watch.ended().await,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    (Body::stream(Stream { body, ended: Some(Box::pin(ended)) }), Some(answered))
+/// A request's body, until the session ends. Most are short and have come whole when somebody wants them: only one that goes on is
+/// watched, whatever its answer does meanwhile.
+pub(super) fn upload(body: Body, watch: impl FnOnce() -> Watch + Send + 'static) -> Body {
+    Body::stream(Stream { body, session: Session::Short { watch: Box::new(watch), bytes: 0 } })
 }
 
 struct Stream {
     body: Body,
-    /// `None` once it has ended.
-    ended: Option<Pin<Box<dyn Future<Output = Ended> + Send>>>,
+    session: Session,
+}
+
+enum Session {
+    /// So many bytes have come, and none was waited for.
+    Short {
+        watch: Box<dyn FnOnce() -> Watch + Send>,
+        bytes: u64,
+    },
+    Watched(Pin<Box<dyn Future<Output = Ended> + Send>>),
+    Ended,
+}
+
+impl Session {
+    fn poll_ended(&mut self, context: &mut Context<'_>) -> bool {
+        let Self::Watched(ended) = self else { return false };
+        let ended = ended.as_mut().poll(context).is_ready();
+        if ended {
+            *self = Self::Ended;
+        }
+        ended
+    }
+
+    /// Begins to watch what is not short any more.
+    fn passes(&mut self, frame: &Poll<Option<Result<Frame<Bytes>, BoxError>>>) {
+        let Self::Short { bytes, .. } = self else { return };
+        let goes_on = match frame {
+            Poll::Pending => true,
+            Poll::Ready(Some(Ok(frame))) => {
+                *bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                *bytes > SHORT
+            }
+            Poll::Ready(_) => false,
+        };
+        if goes_on && let Self::Short { watch, .. } = std::mem::replace(self, Self::Ended) {
+            *self = Self::Watched(Box::pin(watch().ended()));
+        }
+    }
 }
 
 impl http_body::Body for Stream {
@@ -58,15 +86,20 @@ impl http_body::Body for Stream {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let over = match &mut self.ended {
-            Some(ended) => ended.as_mut().poll(context).is_ready(),
-            None => return Poll::Ready(None),
-        };
-        if over {
-            self.ended = None;
+        let Self { body, session } = &mut *self;
+        if matches!(session, Session::Ended) {
+            return Poll::Ready(None);
+        }
+        if session.poll_ended(context) {
             return Poll::Ready(Some(Err(SessionEnded.into())));
         }
-        Pin::new(&mut self.body).poll_frame(context)
+        let frame = Pin::new(body).poll_frame(context);
+        let was_short = matches!(session, Session::Short { .. });
+        session.passes(&frame);
+        if was_short && frame.is_pending() && session.poll_ended(context) {
+            return Poll::Ready(Some(Err(SessionEnded.into())));
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

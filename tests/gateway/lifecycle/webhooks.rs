@@ -45,8 +45,12 @@ async fn the_life_of_sessions_is_told() {
     }
     let all = format!("{seen:?}");
     assert!(!all.contains(&cookie) && !all.contains("eyJ"), "{all}");
-    let metrics = world.gateway.browser().fetch(format!("{}/metrics", world.gateway.admin_url())).await;
-    assert!(metrics.text().contains("vestibule_webhook_delivered_total{webhook=\"siem\"} 4"), "{}", metrics.text());
+    // Counted when the receiver's answer has come, which is after the receiver has seen the event.
+    eventually("four deliveries counted", SOON, async || {
+        let metrics = world.gateway.browser().fetch(format!("{}/metrics", world.gateway.admin_url())).await;
+        metrics.text().contains("vestibule_webhook_delivered_total{webhook=\"siem\"} 4\n").then_some(())
+    })
+    .await;
 }
 
 async fn subject(world: &World, browser: &crate::support::Browser) -> String {

@@ -114,6 +114,32 @@ async fn an_upload_that_was_answered_ends_with_its_session() {
     ends_an_upload_to(Taker::http2(None).await).await;
 }
 
+/// SESS-16: an upload that nobody has answered yet ends with its session, and its client is told why.
+#[tokio::test]
+async fn an_upload_without_an_answer_ends_with_its_session() {
+    let app = Taker::silent().await;
+    let world = World::with(|config| {
+        config
+            .with("session.near_cache.staleness = \"30s\"")
+            .upstream("taker", &app.url)
+            .route("path = \"/take\"\nupstream = \"taker\"")
+    })
+    .await;
+    let browser = world.signed_in().await;
+    let origin = format!("Origin: {}", world.gateway.public_url());
+    let mut raw = world.raw().await;
+    raw.send(world.head("POST /take", &[&cookie_line(&browser), &origin, "Transfer-Encoding: chunked"])).await;
+    let (taken, ()) = tokio::join!(app.takes_more(SOON), async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        raw.send("1\r\nx\r\n").await;
+    });
+    taken.expect("the upload goes on");
+    end(&world, &browser).await;
+    assert_eq!(raw.head().await.expect("an answer").status, 401);
+    raw.send("1\r\nx\r\n").await;
+    assert!(app.takes_more(Duration::from_millis(500)).await.is_err(), "the upload outlives its session");
+}
+
 async fn ends_an_upload_to(app: Taker) {
     let world = World::with(|config| {
         config
@@ -152,16 +178,24 @@ struct Taker {
 impl Taker {
     /// Its answer stops behind `half` of two bytes.
     async fn http1(half: &'static str) -> Self {
+        Self::answering(format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{half}")).await
+    }
+
+    /// It answers nothing.
+    async fn silent() -> Self {
+        Self::answering(String::new()).await
+    }
+
+    async fn answering(answer: String) -> Self {
         let (listener, address) = listen().await;
         let app = Self { url: format!("http://{address}"), taken: Arc::default() };
         let taken = Arc::clone(&app.taken);
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                let taken = Arc::clone(&taken);
+                let (taken, answer) = (Arc::clone(&taken), answer.clone());
                 tokio::spawn(async move {
                     let mut piece = [0; 1024];
                     let _head = stream.read(&mut piece).await;
-                    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{half}");
                     stream.write_all(answer.as_bytes()).await.unwrap();
                     while let Ok(read @ 1..) = stream.read(&mut piece).await {
                         taken.fetch_add(read, Ordering::SeqCst);
