@@ -106,8 +106,11 @@ impl Refresher {
         timeout(PATIENCE, self.flights.run(key, flight)).await.ok().flatten().unwrap_or(Refreshed::ProviderAway)
     }
 
-    /// Starts a refresh that nobody waits for.
+    /// Starts a refresh that nobody waits for, if there is none.
     pub fn refresh_behind(self: &Arc<Self>, live: &Arc<LiveSession>, client: &ClientRequest) {
+        if self.flights.is_under_way(live.key()) {
+            return;
+        }
         let (refresher, live, asker) = (Arc::clone(self), Arc::clone(live), Asker::of(client));
         tokio::spawn(async move { refresher.refresh_for(&live, asker).await });
     }

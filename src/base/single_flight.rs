@@ -27,6 +27,12 @@ where
     K: Clone + Eq + Hash + Send + 'static,
     V: Clone + Send + Sync + 'static,
 {
+    /// Whether there is a flight for `key`.
+    #[must_use]
+    pub fn is_under_way(&self, key: &K) -> bool {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key)
+    }
+
     /// The answer of the flight for `key`, starting it with `work` when there is none.
     ///
     /// `None` when the work panicked: the caller decides what that means, and the next call starts anew.
@@ -87,7 +93,12 @@ mod tests {
                 count.fetch_add(1, Ordering::SeqCst) + 1
             }
         };
-        let (one, two, other) = tokio::join!(flights.run("a", work), flights.run("a", work), flights.run("b", work));
+        assert!(!flights.is_under_way(&"a"));
+        let (one, two, other, seen) =
+            tokio::join!(flights.run("a", work), flights.run("a", work), flights.run("b", work), async {
+                flights.is_under_way(&"a")
+            });
+        assert!(seen && !flights.is_under_way(&"a"));
         assert_eq!(one, two);
         assert_ne!(one, other);
         assert_eq!(count.load(Ordering::SeqCst), 2);

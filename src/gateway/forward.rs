@@ -29,7 +29,7 @@ pub(super) async fn forward(
     story: &mut Story<'_>,
     now: Timestamp,
 ) -> Response<Body> {
-    let route = Arc::clone(permit.route());
+    let route = permit.route();
     let (accept, request_id) = (Accept::of(&client.headers), client.request_id.clone());
     let Some(upstream) = gateway.upstreams.get(&route.upstream) else {
         // The configuration was checked; should it happen all the same, nothing is forwarded.

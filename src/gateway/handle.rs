@@ -8,7 +8,7 @@ use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
-use super::story::Story;
+use super::story::{Story, UnderWay};
 use super::{Gateway, cors, forward};
 use crate::access::{Decision, Refusal, Undecided};
 use crate::base::Timestamp;
@@ -25,10 +25,11 @@ pub(super) async fn handle(
     gateway: &Arc<Gateway>,
     request: Request<Incoming>,
     connection: &Connection,
-    admitted: bool,
 ) -> Response<Body> {
     let now = gateway.clock.now();
-    let mut story = Story::begin(gateway, connection);
+    let (under_way, others) = UnderWay::begin(&gateway.metrics.in_flight);
+    let admitted = others < gateway.limits.requests_in_flight;
+    let mut story = Story::begin(gateway, connection, under_way);
     let Arrived { method, client, body, upgrade } = read(request, connection, gateway, &story);
     let mut answer = match client {
         Ok(client) => run(gateway, client, body, upgrade, admitted, &mut story, now).await,

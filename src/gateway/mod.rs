@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Request, Response};
@@ -72,14 +71,13 @@ pub struct Gateway {
 #[derive(Debug)]
 pub struct Front {
     current: ArcSwap<Gateway>,
-    in_flight: AtomicUsize,
 }
 
 impl Front {
     /// Serves `gateway`.
     #[must_use]
     pub fn new(gateway: Arc<Gateway>) -> Self {
-        Self { current: ArcSwap::new(gateway), in_flight: AtomicUsize::new(0) }
+        Self { current: ArcSwap::new(gateway) }
     }
 
     /// The gateway as it is now.
@@ -92,27 +90,12 @@ impl Front {
     pub fn replace(&self, gateway: Arc<Gateway>) {
         self.current.store(gateway);
     }
-
-    fn enter(&self, most: usize) -> Option<InFlight<'_>> {
-        let inside = InFlight(&self.in_flight);
-        (self.in_flight.fetch_add(1, Ordering::Relaxed) < most).then_some(inside)
-    }
-}
-
-/// One request under way, until its answer's head is ready.
-struct InFlight<'a>(&'a AtomicUsize);
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 impl Service for Front {
     async fn call(&self, request: Request<Incoming>, connection: &Arc<Connection>) -> Response<Body> {
         let gateway = self.current.load_full();
-        let inside = self.enter(gateway.limits.requests_in_flight);
-        handle::handle(&gateway, request, connection, inside.is_some()).await
+        handle::handle(&gateway, request, connection).await
     }
 
     fn hsts(&self) -> Option<HeaderValue> {

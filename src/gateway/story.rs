@@ -31,7 +31,7 @@ pub(super) struct Story<'a> {
 
 impl<'a> Story<'a> {
     /// The beginning: only the connection is known.
-    pub(super) fn begin(gateway: &'a Gateway, connection: &Connection) -> Self {
+    pub(super) fn begin(gateway: &'a Gateway, connection: &Connection, under_way: UnderWay<'a>) -> Self {
         Self {
             request_id: RequestId::new(&*gateway.random),
             route: None,
@@ -44,7 +44,7 @@ impl<'a> Story<'a> {
             path: String::new(),
             client: connection.peer.map(|peer| peer.ip()),
             began: Instant::now(),
-            _under_way: UnderWay::begin(&gateway.metrics.in_flight),
+            _under_way: under_way,
         }
     }
 
@@ -96,13 +96,14 @@ impl<'a> Story<'a> {
     }
 }
 
-/// Counts a request for as long as it is under way, also when its client leaves in the middle.
-struct UnderWay<'a>(&'a Gauge);
+/// Counts a request until its answer's head is ready, also when its client leaves in the middle.
+pub(super) struct UnderWay<'a>(&'a Gauge);
 
 impl<'a> UnderWay<'a> {
-    fn begin(gauge: &'a Gauge) -> Self {
-        gauge.inc();
-        Self(gauge)
+    /// And how many others are under way.
+    pub(super) fn begin(gauge: &'a Gauge) -> (Self, usize) {
+        let others = gauge.inc();
+        (Self(gauge), usize::try_from(others).unwrap_or_default())
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! It never says "there is no such session" when the store could not answer, and never brings back one that has ended.
 //!
-//! `SessionStore` is the store, one command at a time; the protocol above it (`create`, `load`, `end`, `revoke`) is written
+//! `SessionStore` is the store, command by command; the protocol above it (`create`, `load`, `end`, `revoke`) is written
 //! once, here, for every store. `models/revocation_race.py` walks through it.
 
 use std::sync::Arc;

@@ -1,6 +1,7 @@
-//! What a session store can do: one command at a time, each on the keys of one slot.
+//! What a session store can do: one command at a time, each on the keys of one slot, and a list of such steps where a store does
+//! several at once.
 //!
-//! No command here spans slots and none decides anything: the protocol above them is written once, in `Sessions`.
+//! Nothing here decides anything: the protocol above is written once, in `Sessions`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use super::steps::{self, Step};
 use super::token::SessionKey;
 use crate::base::{Blame, Blamed, Timestamp};
 
-/// A store of sessions. Every method is one atomic command, and expiry is judged by the store's own clock.
+/// A store of sessions. Every method but `carry_out` is one atomic command, and expiry is judged by the store's own clock.
 ///
 /// An error says nothing of whether the command was carried out. No command is ever sent twice by the store itself, except
 /// reads. `contract` says what each of them has to do, for every store alike.

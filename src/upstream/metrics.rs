@@ -11,7 +11,6 @@ pub struct Metrics {
     pub(super) waits: AtomicU64,
     pub(super) retries: AtomicU64,
     pub(super) open: AtomicUsize,
-    pub(super) idle: AtomicUsize,
 }
 
 /// The same at one moment.
@@ -34,9 +33,9 @@ pub struct Snapshot {
 }
 
 impl Metrics {
-    /// All of them now.
+    /// All of them now, with the connections that the pool holds.
     #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
+    pub fn snapshot(&self, idle: usize) -> Snapshot {
         Snapshot {
             connects: self.connects.load(Ordering::Relaxed),
             connect_failures: self.connect_failures.load(Ordering::Relaxed),
@@ -44,7 +43,7 @@ impl Metrics {
             waits: self.waits.load(Ordering::Relaxed),
             retries: self.retries.load(Ordering::Relaxed),
             open: self.open.load(Ordering::Relaxed),
-            idle: self.idle.load(Ordering::Relaxed),
+            idle,
         }
     }
 }

@@ -14,7 +14,7 @@ use super::connect::{Connected, Connector, Purpose};
 use super::error::UpstreamError;
 use super::http1::Connection;
 use super::lease::{Channel, Lease};
-use super::metrics::{Metrics, count};
+use super::metrics::{Metrics, Snapshot, count};
 use super::multiplex::Shared;
 use super::settings::{Target, UpstreamSettings};
 
@@ -126,7 +126,6 @@ impl Pool {
         lease.connection.rest();
         lease.rested = now;
         lease.reused = true;
-        self.metrics.idle.fetch_add(1, Ordering::Relaxed);
         lock(&self.idle).push(lease);
         self.slots.freed();
     }
@@ -151,7 +150,6 @@ impl Pool {
     fn pop(&self, now: Instant) -> Option<Box<Lease>> {
         loop {
             let mut lease = lock(&self.idle).pop()?;
-            self.metrics.idle.fetch_sub(1, Ordering::Relaxed);
             if is_good(&mut lease, now) {
                 return Some(lease);
             }
@@ -251,10 +249,15 @@ impl Pool {
                 let now = Instant::now();
                 lock(&pool.shared).retain(|shared| shared.is_open(now));
                 // Nobody else sees that the upstream has closed one.
-                let dead: Vec<Box<Lease>> = lock(&pool.idle).extract_if(.., |lease| !is_good(lease, now)).collect();
-                pool.metrics.idle.fetch_sub(dead.len(), Ordering::Relaxed);
+                // Closed when the lock is free again.
+                let _dead: Vec<Box<Lease>> = lock(&pool.idle).extract_if(.., |lease| !is_good(lease, now)).collect();
             }
         });
+    }
+
+    /// What its connections do.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        self.metrics.snapshot(lock(&self.idle).len())
     }
 
     fn overload(&self) -> UpstreamError {

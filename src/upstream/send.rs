@@ -83,7 +83,7 @@ impl Upstream {
     /// What its connections do.
     #[must_use]
     pub fn metrics(&self) -> Snapshot {
-        self.pool.metrics.snapshot()
+        self.pool.snapshot()
     }
 
     /// Sends a request and waits for the head of its answer, or for the tunnel that it asked for.

@@ -131,7 +131,7 @@ pub struct LimitsFile {
     /// For a TLS handshake.
     #[schemars(extend("default" = "10s"))]
     pub handshake_time: Option<Span>,
-    /// A kept-alive connection without a request.
+    /// A kept-alive connection without a request, and a client that does not read its answer.
     #[schemars(extend("default" = "75s"))]
     pub idle_time: Option<Span>,
     /// A request's body that stalls.

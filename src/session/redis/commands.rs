@@ -1,6 +1,6 @@
 //! The store's commands as Redis knows them.
 //!
-//! Every command names the keys of one slot only, and none is sent twice.
+//! Every command names the keys of one slot only, but for `steps`, and none is sent twice.
 
 use std::sync::Arc;
 use std::time::Duration;

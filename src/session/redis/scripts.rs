@@ -1,4 +1,5 @@
-//! What Redis has no single command for. Each script works on the keys of one slot, so that a cluster takes it.
+//! What Redis has no single command for. Each script works on the keys of one slot, so that a cluster takes it; `STEPS` does so when it
+//! is given one step at a time.
 //!
 //! No script knows the time of a gateway: where time matters, it is Redis' own.
 
