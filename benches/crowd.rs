@@ -1,4 +1,5 @@
-//! Signs a crowd in, straight into the store of a configuration: `cargo bench --bench crowd -- CONFIG COUNT` writes a cookie a line.
+//! Signs a crowd in, straight into the store of a configuration: `cargo bench --bench crowd -- CONFIG COUNT` writes the cookie's name and
+//! then a value a line.
 //!
 //! Logins by way of a provider take hours where it has to be a million. What they leave in the store is the same: the sessions are
 //! made by the product's own code, each for a person of its own, with tokens of an ordinary length.
@@ -28,6 +29,7 @@ fn main() {
     };
     let config = Config::load(Path::new(file), &SystemEnvironment).unwrap_or_else(|problems| panic!("{problems}"));
     let count: u32 = count.parse().unwrap();
+    println!("{}", config.cookie.name);
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(sign_in(config, count));
 }
 

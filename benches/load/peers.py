@@ -151,6 +151,7 @@ class World:
             """)
         one = self.process(name, [self.binary, "serve", "--config", file], core)
         one.admin, one.port, one.tls_port = f"http://127.0.0.1:{admin}", port, tls_port
+        one.config, one.near_sessions = file, sessions
         one.host = f"127.0.0.1:{public_port or port}"
         one.wait_for(f"{one.admin}/livez")
         while get(f"{one.admin}/readyz")[0] != 200:

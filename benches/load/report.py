@@ -12,6 +12,8 @@ NGINX, HAPROXY = "nginx proxy_pass", "HAProxy"
 OAUTH2_PROXY, MOD_AUTH = "oauth2-proxy + Redis", "mod_auth_openidc + Redis"
 
 
+# What the near cache counts as one session.
+SESSION_BYTES = 8 * 1024
 # Milliseconds between a timer and the closed socket.
 TURN = 100
 
@@ -90,6 +92,16 @@ def targets(results):
     for row in results.get("memory", []):
         if row["peer"] == HOT:
             yield "memory of an idle keep-alive connection", "≤ 12 KB", f"{row['bytes_each'] / 1000:.1f} KB", row["bytes_each"] <= 12_000
+    if found := results.get("crowd"):
+        # Until the near cache is full it fills; from then on the process has all that it needs.
+        weights = [step["near_bytes"] for step in found["steps"]]
+        full = next(n for n, weight in enumerate(weights) if weight >= 0.95 * max(weights))
+        first, most = found["steps"][full]["resident"], max(step["resident"] for step in found["steps"][full:])
+        yield (f"{found['count']:,} sessions passing through: memory after all, over that with the near cache first full", "≤ 1.1",
+               f"{most / first:.2f} ({first / 2**20:.0f} MiB after {found['steps'][full]['passed']:,}, {most / 2**20:.0f} MiB at most; {found['failed']} failed)",
+               most <= 1.1 * first and found["failed"] == 0 and found["misses"] >= found["count"] and full < len(weights) // 2)
+        bound = found["near_sessions"] * SESSION_BYTES
+        yield f"… the near cache by weight (`near_cache.sessions` = {found['near_sessions']:,})", f"≤ {bound / 2**20:.0f} MiB", f"{max(weights) / 2**20:.0f} MiB", max(weights) <= bound
     if found := results.get("revocation"):
         first = [row[1] for row in found["refused"]]
         yield "revoked → refused at another replica", "median < 50 ms", f"{timing(first)}", statistics.median(first) < 50

@@ -30,8 +30,8 @@ def train(world):
         hot.wrk(world, peer, connections, seconds)
     say("training: bodies, TLS, HTTP/2")
     script = world.write("post.lua", BODY)
-    hot.wrk_raw(["-c16", "-d2s", "-s", script, public.url])
-    done = hot.wrk_raw(["-c16", "-d2s", "-H", f"Host: {host}", "-H", f"Cookie: {signed_in.cookies[0]}", f"https://127.0.0.1:{ours.tls_port}/"])
+    hot.wrk_raw(["-c16", "-d2s", "-s", script, public.url], 2)
+    done = hot.wrk_raw(["-c16", "-d2s", "-H", f"Host: {host}", "-H", f"Cookie: {signed_in.cookies[0]}", f"https://127.0.0.1:{ours.tls_port}/"], 2)
     if "Non-2xx" in done or "Socket errors" in done:
         raise RuntimeError(f"TLS was not answered as it should be:\n{done}")
     for scheme, port in (("http", ours.port), ("https", ours.tls_port)):

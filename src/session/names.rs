@@ -13,8 +13,11 @@ use super::token::{SessionKey, Sid};
 /// Over how many lists the operators' list is spread, so that on a cluster no one slot carries all logins.
 pub(super) const SHARDS: u8 = 16;
 
-const GENERATION: &str = "vestibule:generation";
-const BEAT: &str = "vestibule:beat:";
+/// All that Redis is asked to tell of begins like a record. Where its table of what was read is full, it makes room by a walk through its
+/// tree of names that turns at random: a name in a branch of its own would be met again and again, among the records it is one of many.
+const TRACKED: &str = "vestibule:session:{";
+const GENERATION: &str = "vestibule:session:{generation}";
+const BEAT: &str = "}:beat:";
 
 /// One key of the store.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,13 +27,13 @@ impl Name {
     /// The sealed record. The braces make it share a cluster slot with its activity and its operators' record.
     #[must_use]
     pub fn record(key: &SessionKey) -> Self {
-        Self(format!("vestibule:session:{{{key}}}"))
+        Self(format!("{TRACKED}{key}}}"))
     }
 
     /// The session whose record has this name.
     #[must_use]
     pub(super) fn record_of(name: &str) -> Option<SessionKey> {
-        SessionKey::parse(name.strip_prefix("vestibule:session:{")?.strip_suffix('}')?)
+        SessionKey::parse(name.strip_prefix(TRACKED)?.strip_suffix('}')?)
     }
 
     /// When the session was last used.
@@ -97,13 +100,13 @@ impl Name {
     /// What a near cache has changed to hear of it: the keys of one process share a slot.
     #[must_use]
     pub(super) fn beat(of: &str, number: u64) -> Self {
-        Self(format!("{BEAT}{{{of}}}:{number}"))
+        Self(format!("{TRACKED}{of}{BEAT}{number}"))
     }
 
     /// Whether this is such a name.
     #[must_use]
     pub(super) fn is_beat(name: &str) -> bool {
-        name.starts_with(BEAT)
+        name.starts_with(TRACKED) && name.contains(BEAT)
     }
 
     /// The number of a user's last revocation.

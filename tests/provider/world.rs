@@ -71,6 +71,6 @@ impl World {
     }
 
     pub(crate) fn sessions(&self) -> usize {
-        self.redis.keys().iter().filter(|key| key.starts_with(b"vestibule:session:")).count()
+        self.redis.records().len()
     }
 }

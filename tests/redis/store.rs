@@ -122,7 +122,7 @@ async fn every_key_expires() {
     let mut forever = world.redis.keys_without_ttl();
     forever.retain(|key| !key.starts_with("vestibule:managed:"));
     forever.sort();
-    assert_eq!(forever, ["vestibule:generation", "vestibule:sequence"]);
+    assert_eq!(forever, ["vestibule:sequence", "vestibule:session:{generation}"]);
     let keys = world.redis.keys();
     assert!(keys.len() > 12, "there is something to see: {keys:?}");
     for key in keys {

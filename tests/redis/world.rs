@@ -108,8 +108,7 @@ impl World {
 }
 
 pub(crate) fn records(redis: &Redis) -> Vec<String> {
-    let keys = redis.keys().into_iter().map(|key| String::from_utf8(key).unwrap());
-    keys.filter(|key| key.starts_with("vestibule:session:")).collect()
+    redis.records()
 }
 
 /// What is left of a key's life in milliseconds.

@@ -7,8 +7,7 @@ use crate::world::{LONG, World, in_cluster};
 /// The names of all sessions' records, wherever they lie.
 fn records(cluster: &Cluster, nodes: usize) -> Vec<String> {
     let keys = (0..nodes).filter(|node| !cluster[*node].cli(&["ROLE"]).starts_with("slave"));
-    let keys = keys.flat_map(|node| cluster[node].keys()).map(|key| String::from_utf8(key).unwrap());
-    let mut records: Vec<_> = keys.filter(|key| key.starts_with("vestibule:session:")).collect();
+    let mut records: Vec<_> = keys.flat_map(|node| cluster[node].records()).collect();
     records.sort();
     records.dedup();
     records

@@ -119,7 +119,7 @@ pub(in crate::session) async fn run(
 ) -> Result<(), String> {
     let mut apart = vec!["vestibule:sid:", "vestibule:attempt:"];
     if !kinds.contains(&Revocation::Everybody) {
-        apart.extend(["vestibule:sessions:", "vestibule:generation"]);
+        apart.extend(["vestibule:sessions:", "vestibule:session:{generation}"]);
     }
     let hook = Arc::new(Steps {
         inner: Arc::clone(inner),

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::journal::{may_last, session_of};
+use super::journal::{kind_of, may_last, session_of};
 use crate::support::Redis;
 use crate::support::redis::Reply;
 
@@ -35,7 +35,7 @@ pub(crate) fn audit(redis: &Redis, lifetime: Duration) -> Vec<String> {
         if *left > most || *left < 0 && !may_last(&key) {
             wrong.push(format!("{key} has {left} ms to live"));
         }
-        let kind = key.split(':').nth(1).unwrap_or_default().to_owned();
+        let kind = kind_of(&key).to_owned();
         kinds.entry(kind).or_default().insert(key, held.iter().map(Reply::text).collect());
     }
     let none = BTreeMap::new();

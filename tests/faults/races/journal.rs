@@ -138,9 +138,18 @@ pub(crate) fn session_of(name: &str) -> &str {
     name.rsplit('{').next().unwrap_or(name).split(['}', '.']).next().unwrap_or(name)
 }
 
+/// What a key is for. What a near cache follows is named like a record.
+pub(crate) fn kind_of(key: &str) -> &str {
+    match key.split(':').nth(1).unwrap_or_default() {
+        "session" if key == "vestibule:session:{generation}" => "generation",
+        "session" if key.contains("}:beat:") => "beat",
+        kind => kind,
+    }
+}
+
 /// Whether a key may live for ever.
 pub(crate) fn may_last(key: &str) -> bool {
-    key.starts_with("vestibule:managed:") || matches!(key, "vestibule:sequence" | "vestibule:generation")
+    key.starts_with("vestibule:managed:") || matches!(key, "vestibule:sequence" | "vestibule:session:{generation}")
 }
 
 /// Something that must not be, and where the journal shows it.
@@ -263,7 +272,7 @@ impl Replay {
         if !may_last(key) && !has("PX") && !has("EX") && !has("KEEPTTL") {
             self.find(line.at, &session, format!("{key} is written without an expiry"));
         }
-        match key.split(':').nth(1).unwrap_or_default() {
+        match kind_of(key) {
             "session" => {
                 let before = self.versions.get(&session).copied();
                 if has("NX") && before.is_some() || has("XX") && before.is_none() {
@@ -303,7 +312,7 @@ impl Replay {
 
     fn delete(&mut self, at: u64, key: &str) {
         let session = session_of(key).to_owned();
-        match key.split(':').nth(1).unwrap_or_default() {
+        match kind_of(key) {
             "session" => {
                 if self.versions.remove(&session).is_some()
                     && let Some(life) = self.lives.get_mut(&session)

@@ -94,7 +94,7 @@ pub(crate) fn by_store(played: &Played, replay: &Replay, issuer: &str) -> Vec<St
         return wrong;
     }
     let name = match plan.ending {
-        Ending::Everybody => "vestibule:generation".to_owned(),
+        Ending::Everybody => "vestibule:session:{generation}".to_owned(),
         _ => named("revoked", &[issuer, &plan.user]),
     };
     let Some(number) = replay.number(&name, played.acknowledged) else {

@@ -303,6 +303,16 @@ impl Redis {
         keys.into_iter().map(|key| key.bytes()).collect()
     }
 
+    /// The names of all sessions' records.
+    pub fn records(&self) -> Vec<String> {
+        let keys = self.keys().into_iter().map(|key| String::from_utf8(key).unwrap());
+        keys.filter(|key| {
+            let name = key.strip_prefix("vestibule:session:{").and_then(|name| name.strip_suffix('}'));
+            name.is_some_and(|name| name.len() == 43)
+        })
+        .collect()
+    }
+
     /// Every key and value, with line ends between: for searches.
     ///
     /// # Panics

@@ -159,6 +159,36 @@ async fn a_full_tracking_table_costs_hits_and_no_more() {
     }
 }
 
+/// Asks for so many sessions that nobody has.
+async fn strangers(replica: &Replica, count: usize) {
+    let tokens = (0..count).map(|_| crate::session::SessionToken::generate(&crate::base::SystemRandom));
+    let asked = tokens.map(async |token| {
+        let found = replica.sessions.find(&token, replica.now()).await;
+        assert!(matches!(found, Ok(Lookup::Absent(_))), "{found:?}");
+    });
+    futures_util::future::join_all(asked).await;
+}
+
+/// Where very many sessions pass, Redis forgets what was read of some of them, and of our own keys no sooner than of others: what is near
+/// stays near.
+#[tokio::test]
+async fn a_table_that_is_full_of_sessions_forgets_sessions() {
+    const TABLE: usize = 5_000;
+    let server = Server::start(&["--tracking-table-max-keys", &TABLE.to_string()]);
+    let replica = replica(&server).await;
+    let live = replica.log_in(sample_login("u1")).await;
+    replica.bring_near(&live).await;
+    let before = near(&replica).forgotten;
+    // The table fills, and for five seconds Redis makes room in it.
+    strangers(&replica, TABLE).await;
+    for _ in 0..50 {
+        strangers(&replica, 20).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let forgotten = near(&replica).forgotten - before;
+    assert!(forgotten <= 3, "{forgotten} times in five seconds");
+}
+
 /// An account that may not be told still serves: every request asks.
 #[tokio::test]
 async fn an_account_that_may_not_be_told_asks_each_time() {
