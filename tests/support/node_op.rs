@@ -51,11 +51,21 @@ impl NodeOp {
         let client_secret = random_name("canary-node-client-secret-");
         options["client_id"] = client_id.as_str().into();
         options["client_secret"] = client_secret.as_str().into();
-        let mut command = Command::new("node");
-        command.current_dir(&folder).arg("op.mjs").arg(options.to_string()).env_remove("NODE_OPTIONS");
-        let mut process = Process::spawn("oidc-provider", &mut command);
-        let ready = process.line(Duration::from_secs(120), |line| (line == "ready").then_some(())).await;
-        ready.unwrap_or_else(|why| panic!("{why}"));
+        let mut why = String::new();
+        // Once in a few hundred times node gets no further than its imports.
+        for _ in 0..3 {
+            let mut command = Command::new("node");
+            command.current_dir(&folder).arg("op.mjs").arg(options.to_string()).env_remove("NODE_OPTIONS");
+            let mut process = Process::spawn("oidc-provider", &mut command);
+            match process.line(Duration::from_secs(40), |line| (line == "ready").then_some(())).await {
+                Ok(()) => return Self::ready(process, client_id, client_secret),
+                Err(silent) => why = silent,
+            }
+        }
+        panic!("{why}");
+    }
+
+    fn ready(process: Process, client_id: String, client_secret: String) -> Self {
         let output = process.stdout();
         let said = |what: &str| output.lines().find_map(|line| line.strip_prefix(what)).unwrap_or_default().to_owned();
         Self { issuer: said("issuer "), control: said("control "), process, client_id, client_secret }

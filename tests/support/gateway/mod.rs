@@ -67,7 +67,9 @@ impl Gateway {
             match Self::start_at(Arc::clone(&prepared), Arc::clone(&dir), free_port(), None).await {
                 // Somebody else took the port in the meantime.
                 Err(error)
-                    if error.to_lowercase().contains("address already in use") || error.contains("os error 98") =>
+                    if error.to_lowercase().contains("address already in use")
+                        || error.contains("os error 98")
+                        || error.contains("it is in use; stop what listens there") =>
                 {
                     why = error;
                 }
