@@ -118,17 +118,7 @@ async fn an_upload_that_was_answered_ends_with_its_session() {
 #[tokio::test]
 async fn an_upload_without_an_answer_ends_with_its_session() {
     let app = Taker::silent().await;
-    let world = World::with(|config| {
-        config
-            .with("session.near_cache.staleness = \"30s\"")
-            .upstream("taker", &app.url)
-            .route("path = \"/take\"\nupstream = \"taker\"")
-    })
-    .await;
-    let browser = world.signed_in().await;
-    let origin = format!("Origin: {}", world.gateway.public_url());
-    let mut raw = world.raw().await;
-    raw.send(world.head("POST /take", &[&cookie_line(&browser), &origin, "Transfer-Encoding: chunked"])).await;
+    let (world, browser, mut raw) = uploading_to(&app).await;
     let (taken, ()) = tokio::join!(app.takes_more(SOON), async {
         tokio::time::sleep(Duration::from_millis(100)).await;
         raw.send("1\r\nx\r\n").await;
@@ -140,7 +130,8 @@ async fn an_upload_without_an_answer_ends_with_its_session() {
     assert!(app.takes_more(Duration::from_millis(500)).await.is_err(), "the upload outlives its session");
 }
 
-async fn ends_an_upload_to(app: Taker) {
+/// A signed-in upload that has begun.
+async fn uploading_to(app: &Taker) -> (World, Browser, Raw) {
     let world = World::with(|config| {
         config
             .with("session.near_cache.staleness = \"30s\"")
@@ -152,6 +143,11 @@ async fn ends_an_upload_to(app: Taker) {
     let origin = format!("Origin: {}", world.gateway.public_url());
     let mut raw = world.raw().await;
     raw.send(world.head("POST /take", &[&cookie_line(&browser), &origin, "Transfer-Encoding: chunked"])).await;
+    (world, browser, raw)
+}
+
+async fn ends_an_upload_to(app: Taker) {
+    let (world, browser, mut raw) = uploading_to(&app).await;
     assert_eq!(raw.head().await.expect("an answer").status, 200);
     let uploading = tokio::spawn(async move {
         loop {
