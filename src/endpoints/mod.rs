@@ -19,7 +19,9 @@ use crate::session::{LiveSession, Session, Sessions, StoreError};
 use crate::telemetry::Metrics;
 use crate::telemetry::audit::Record;
 use crate::telemetry::metrics::Word;
-use crate::web::{Body, ClientRequest, CookieSettings, Format, Network, Problem, ReturnTo, Verdict, set_cookie};
+use crate::web::{
+    Body, ClientRequest, CookieSettings, Format, Network, Problem, RequestId, ReturnTo, Verdict, set_cookie,
+};
 
 mod attempt;
 mod callback;
@@ -206,10 +208,22 @@ impl Endpoints {
     /// 401: sign in first. Sets no cookie; deletes one that opens nothing any more.
     #[must_use]
     pub fn challenge(&self, client: &ClientRequest, dead_cookie: bool) -> Response<Body> {
+        self.sign_in_first(self.login_url(client), client.format(), &client.request_id, dead_cookie)
+    }
+
+    /// The same where the request is gone. `login` is what [`Endpoints::login_url`] said of it.
+    #[must_use]
+    pub fn sign_in_first(
+        &self,
+        login: String,
+        format: Format,
+        request_id: &RequestId,
+        dead_cookie: bool,
+    ) -> Response<Body> {
         let mut answer = Problem::new(StatusCode::UNAUTHORIZED, "Sign in first")
             .detail("This needs a session, and the request carried none that is alive.")
-            .login(self.login_url(client))
-            .answer(client.format(), &client.request_id);
+            .login(login)
+            .answer(format, request_id);
         if dead_cookie {
             answer.headers_mut().append(http::header::SET_COOKIE, set_cookie::delete(&self.cookie, &self.cookie.name));
         }

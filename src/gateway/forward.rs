@@ -63,12 +63,14 @@ pub(super) async fn forward(
     } else {
         body::limited(body, route.body_bytes, gateway.limits.body_idle_time)
     };
-    let body = match permit.session() {
-        Some(live) if !body.is_end_stream() => {
+    let uploads = permit.session().filter(|_| !body.is_end_stream());
+    let login = uploads.map(|_| gateway.endpoints.login_url(&client));
+    let body = match uploads {
+        Some(live) => {
             let (sessions, live) = (Arc::clone(&gateway.sessions), Arc::clone(live));
             stream::upload(body, move || sessions.watch(&live))
         }
-        _ => body,
+        None => body,
     };
     let wants_upgrade = client.upgrade.is_some();
     let headers = identity.as_deref().map_or(&[][..], |token| &token.headers);
@@ -99,6 +101,10 @@ pub(super) async fn forward(
         Ok(Answer::Switched { .. }) => {
             story.ends(Outcome::Unavailable, "the upstream switched protocols, and nobody asked");
             return trouble(StatusCode::BAD_GATEWAY, accept.format(), &request_id);
+        }
+        Err(error) if stream::broke_off(&error) => {
+            story.ends(Outcome::Challenged, "the session ended before its request did");
+            return gateway.endpoints.sign_in_first(login.unwrap_or_default(), accept.format(), &request_id, true);
         }
         Err(error) => {
             return failed(&error, &route.upstream, accept.format(), &request_id, story);
@@ -168,7 +174,6 @@ fn failed(
     story: &mut Story<'_>,
 ) -> Response<Body> {
     let status = match error {
-        UpstreamError::Request { .. } if stream::broke_off(error) => StatusCode::UNAUTHORIZED,
         UpstreamError::Request { .. } => BodyError::find(error).map_or(StatusCode::BAD_REQUEST, BodyError::status),
         _ => error.status(),
     };
@@ -185,7 +190,6 @@ fn trouble(status: StatusCode, format: Format, request_id: &RequestId) -> Respon
             ("The application takes too long", "It did not answer in time. Try again in a moment.")
         }
         StatusCode::SERVICE_UNAVAILABLE => ("The application is busy", "Try again in a moment."),
-        StatusCode::UNAUTHORIZED => ("You are signed out", "Your session ended while the request was on its way."),
         StatusCode::PAYLOAD_TOO_LARGE => ("The request is too large", "This application takes smaller ones."),
         StatusCode::REQUEST_TIMEOUT => ("The request took too long", "Its body stopped coming."),
         StatusCode::BAD_REQUEST => ("The request broke off", "Its body did not come whole."),

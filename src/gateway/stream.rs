@@ -30,43 +30,43 @@ pub(super) fn may_run(body: &Body) -> bool {
 
 /// `body`, until the session ends.
 pub(super) fn until_ended(body: Body, watch: Watch) -> Body {
-    Body::stream(Stream { body, session: Session::Watched(Box::pin(watch.ended())) })
+    Body::stream(Stream { body, watching: Watching::Now(Box::pin(watch.ended())) })
 }
 
 /// A request's body, until the session ends. Most are short and have come whole when somebody wants them: only one that goes on is
 /// watched, whatever its answer does meanwhile.
 pub(super) fn upload(body: Body, watch: impl FnOnce() -> Watch + Send + 'static) -> Body {
-    Body::stream(Stream { body, session: Session::Short { watch: Box::new(watch), bytes: 0 } })
+    Body::stream(Stream { body, watching: Watching::NotYet { watch: Box::new(watch), bytes: 0 } })
 }
 
 struct Stream {
     body: Body,
-    session: Session,
+    watching: Watching,
 }
 
-enum Session {
+enum Watching {
     /// So many bytes have come, and none was waited for.
-    Short {
+    NotYet {
         watch: Box<dyn FnOnce() -> Watch + Send>,
         bytes: u64,
     },
-    Watched(Pin<Box<dyn Future<Output = Ended> + Send>>),
-    Ended,
+    Now(Pin<Box<dyn Future<Output = Ended> + Send>>),
+    Over,
 }
 
-impl Session {
+impl Watching {
     fn poll_ended(&mut self, context: &mut Context<'_>) -> bool {
-        let Self::Watched(ended) = self else { return false };
+        let Self::Now(ended) = self else { return false };
         let ended = ended.as_mut().poll(context).is_ready();
         if ended {
-            *self = Self::Ended;
+            *self = Self::Over;
         }
         ended
     }
 
-    /// Begins to watch what is not short any more.
-    fn passes(&mut self, frame: &Poll<Option<Result<Frame<Bytes>, BoxError>>>) {
-        let Self::Short { bytes, .. } = self else { return };
+    /// Begins when it turns out that what it is for is not short. Answers whether that was now.
+    fn begins(&mut self, frame: &Poll<Option<Result<Frame<Bytes>, BoxError>>>) -> bool {
+        let Self::NotYet { bytes, .. } = self else { return false };
         let goes_on = match frame {
             Poll::Pending => true,
             Poll::Ready(Some(Ok(frame))) => {
@@ -75,9 +75,10 @@ impl Session {
             }
             Poll::Ready(_) => false,
         };
-        if goes_on && let Self::Short { watch, .. } = std::mem::replace(self, Self::Ended) {
-            *self = Self::Watched(Box::pin(watch().ended()));
+        if goes_on && let Self::NotYet { watch, .. } = std::mem::replace(self, Self::Over) {
+            *self = Self::Now(Box::pin(watch().ended()));
         }
+        goes_on
     }
 }
 
@@ -86,17 +87,16 @@ impl http_body::Body for Stream {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Self { body, session } = &mut *self;
-        if matches!(session, Session::Ended) {
+        let Self { body, watching } = &mut *self;
+        if matches!(watching, Watching::Over) {
             return Poll::Ready(None);
         }
-        if session.poll_ended(context) {
+        if watching.poll_ended(context) {
             return Poll::Ready(Some(Err(SessionEnded.into())));
         }
         let frame = Pin::new(body).poll_frame(context);
-        let was_short = matches!(session, Session::Short { .. });
-        session.passes(&frame);
-        if was_short && frame.is_pending() && session.poll_ended(context) {
+        // Asked at once, so that the session's end wakes whoever waits for the frame.
+        if watching.begins(&frame) && frame.is_pending() && watching.poll_ended(context) {
             return Poll::Ready(Some(Err(SessionEnded.into())));
         }
         frame

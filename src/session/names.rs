@@ -186,6 +186,18 @@ mod tests {
     use crate::testing::SeededRandom;
 
     #[test]
+    fn what_is_told_of_is_told_apart() {
+        let key = SessionToken::generate(&SeededRandom::new(1)).key();
+        let (record, generation, beat) = (Name::record(&key), Name::generation(), Name::beat("lane", 7));
+        for name in [&record, &generation, &beat] {
+            assert_eq!(Name::record_of(name.as_str()), (*name == record).then_some(key), "{name}");
+            assert_eq!(Name::is_generation(name.as_str()), *name == generation, "{name}");
+            assert_eq!(Name::is_beat(name.as_str()), *name == beat, "{name}");
+            assert!(name.as_str().starts_with(TRACKED), "{name}");
+        }
+    }
+
+    #[test]
     fn parts_cannot_run_into_each_other() {
         assert_ne!(Name::user("https://a", "bc"), Name::user("https://ab", "c"));
         assert_ne!(Name::user("i", "s"), Name::revoked_user("i", "s"));

@@ -150,6 +150,15 @@ async fn nothing_is_trusted_without_the_generation() {
     assert_eq!(cache.generation(), Some(9));
 }
 
+/// SESS-16: who watches a session looks again as soon as everybody may have been revoked.
+#[tokio::test(start_paused = true)]
+async fn another_generation_wakes_who_watches() {
+    let cache = started().await;
+    let (_receiver, look) = cache.watches.join(*live(1).key());
+    cache.generation_changed();
+    tokio::time::timeout(Duration::from_millis(1), look.unwrap().notified()).await.expect("nobody was woken");
+}
+
 /// DOS-01: whatever passes through, it weighs no more than it may.
 #[tokio::test(start_paused = true)]
 async fn it_holds_no_more_than_its_weight() {

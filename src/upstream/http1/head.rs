@@ -50,6 +50,10 @@ impl Reader {
     ///
     /// An error says what is wrong with it.
     pub(super) fn read(&mut self, received: &mut BytesMut, bodiless: bool) -> Result<Option<Head>, String> {
+        // The parser takes empty lines before a head, as many as come.
+        if received.first().is_some_and(|&byte| byte != b'H') {
+            return Err("a head that does not begin with HTTP".to_owned());
+        }
         // A head that comes byte by byte is not read again for each of them: only the end of a line can end it.
         if received.len() < MOST_BYTES && memchr(b'\n', received.get(self.seen..).unwrap_or_default()).is_none() {
             self.seen = received.len();
@@ -68,10 +72,6 @@ impl Reader {
             Err(error) => return Err(error.to_string()),
         };
         self.seen = 0;
-        // The parser also takes empty lines before a head.
-        if received.first() != Some(&b'H') {
-            return Err("a head that does not begin with HTTP".to_owned());
-        }
         ends_lines_well(received.get(..length).unwrap_or_default())?;
         let (Some(version), Some(code)) = (parsed.version, parsed.code) else { return Err(NO_STATUS.to_owned()) };
         let status = StatusCode::from_u16(code).map_err(|error| error.to_string())?;

@@ -321,6 +321,27 @@ fn a_dripping_head_is_read() {
     assert_eq!(read(&pieces, false).unwrap().1, Ok((b"ok".to_vec(), None)));
 }
 
+/// What is no head is refused at its first byte: empty lines without end would be read again and again.
+#[test]
+fn what_does_not_begin_like_a_head_is_none() {
+    for begin in [&b"\r"[..], b"\n", b" ", b"h", b"\0"] {
+        assert!(read(&[begin], false).unwrap_err().contains("does not begin"), "{begin:?}");
+    }
+}
+
+/// A small piece that somebody keeps does not keep the room that it was received in.
+#[test]
+fn small_pieces_are_taken_out() {
+    for (length, shares) in [(1024_usize, false), (1025, true)] {
+        let mut received = BytesMut::with_capacity(8192);
+        received.resize(length, b'x');
+        let mut decoder = Decoder::new(head::Length::UntilClose);
+        let kept = decoder.read(&mut received).unwrap().unwrap().into_data().unwrap();
+        assert_eq!(kept.len(), length);
+        assert_eq!(!received.try_reclaim(8192), shares, "{length}");
+    }
+}
+
 /// RFC 9110 section 8.6: who announces a body that there cannot be may also send it, later.
 #[test]
 fn a_stray_body_is_nobodys_answer() {

@@ -153,6 +153,28 @@ async fn a_stalled_answer_has_an_end() {
     assert!(matches!(error.downcast_ref(), Some(UpstreamError::Stalled { .. })), "{error:?}");
 }
 
+/// The response time runs for an upload also where the last answer on its connection was allowed to take its time.
+#[tokio::test]
+async fn an_upload_does_not_inherit_the_last_answers_patience() {
+    let script = Script::new(|mut peer| async move {
+        peer.head().await;
+        peer.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n").await;
+        // Longer than the response time, so that the connection's alarm is set anew for the idle time.
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        peer.say("0\r\n\r\n").await;
+        peer.rest().await;
+    })
+    .await;
+    let upstream = script.upstream_with(|settings| {
+        (settings.response, settings.idle) = (Duration::from_millis(300), Some(Duration::from_secs(60)));
+    });
+    assert_eq!(ask(&upstream, get("/")).await.unwrap(), "ok");
+    let upload = request("POST", "/", &[("content-length", "1")], Body::full("x"));
+    let error = timeout(Duration::from_secs(5), response(&upstream, upload)).await.expect("still waiting").unwrap_err();
+    assert!(matches!(error, UpstreamError::ResponseTimeout { .. }), "{error:?}");
+    assert_eq!(script.connections(), 1);
+}
+
 /// The response time does not run while an upload moves or its client is slow, and does when the upstream stops reading.
 #[tokio::test]
 async fn uploads_may_take_their_time() {

@@ -125,7 +125,10 @@ async fn an_upload_without_an_answer_ends_with_its_session() {
     });
     taken.expect("the upload goes on");
     end(&world, &browser).await;
-    assert_eq!(raw.head().await.expect("an answer").status, 401);
+    let answer = raw.answer().await.expect("an answer");
+    assert_eq!(answer.status, 401, "{answer:?}");
+    assert!(String::from_utf8_lossy(&answer.body).contains(r#""login":"#), "{answer:?}");
+    assert!(answer.header("set-cookie").is_some_and(|cookie| cookie.contains("Max-Age=0")), "{answer:?}");
     raw.send("1\r\nx\r\n").await;
     assert!(app.takes_more(Duration::from_millis(500)).await.is_err(), "the upload outlives its session");
 }

@@ -159,6 +159,27 @@ async fn a_full_tracking_table_costs_hits_and_no_more() {
     }
 }
 
+/// A stream whose patience is as short as the bound is watched by what Redis tells, not by asking all the time.
+#[tokio::test]
+async fn a_short_patience_is_no_reason_to_ask() {
+    let server = Server::start(&[]);
+    let mut settings = sample_settings();
+    (settings.near_cache.staleness, settings.near_cache.streams) = (Duration::from_secs(1), Duration::from_secs(1));
+    let store = connected(&server).await;
+    let sessions =
+        crate::session::Sessions::new(settings, Arc::clone(&store), Arc::new(SystemClock), Arc::new(SystemRandom))
+            .unwrap();
+    let replica = Replica { sessions, clock: crate::testing::ManualClock::at(crate::base::Clock::now(&SystemClock)) };
+    let live = replica.log_in(sample_login("u1")).await;
+    let live = replica.bring_near(&live).await;
+    let watch = Arc::new(replica.sessions).watch(&live);
+    let before = store.counters().commands();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let asked = store.counters().commands() - before;
+    assert!(asked <= 4, "{asked} commands in three seconds");
+    drop(watch);
+}
+
 /// Asks for so many sessions that nobody has.
 async fn strangers(replica: &Replica, count: usize) {
     let tokens = (0..count).map(|_| crate::session::SessionToken::generate(&crate::base::SystemRandom));
