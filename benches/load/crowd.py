@@ -14,7 +14,7 @@ PATIENCE = 600
 
 
 def passing(world, count):
-    """Each session is asked for once and again, a share of them all at a time; after each share, what the process holds."""
+    """Each session is asked for, a share of them all at a time; after each share, what the process holds."""
     one = world.vestibule("vestibule-crowd")
     say(f"  signing {count:,} people in")
     name, cookies = sign_in(one, count)
