@@ -4,13 +4,34 @@
 
 use std::future::Future;
 use std::net::{Ipv4Addr, TcpListener};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// A loopback TCP port that was free a moment ago.
+/// A loopback TCP port for a server of another process, which may end and come back there.
+///
+/// No test gets it a second time, and no connection gets it for its own end: it is below the ports that the kernel deals out.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("a bound listener has an address").port()
+    static DEALT: AtomicU32 = AtomicU32::new(0);
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").expect("Linux deals out ports");
+    let first = range.split_whitespace().next().and_then(|port| port.parse::<u32>().ok()).expect("a range of ports");
+    assert!(
+        first > OTHERS + 1000,
+        "the kernel deals out ports from {first} on: too few are left for the tests' servers"
+    );
+    // Elsewhere for each process, since several may run tests.
+    let begin = std::process::id().wrapping_mul(977);
+    for _ in OTHERS..first {
+        let next = begin.wrapping_add(DEALT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(OTHERS + next % (first - OTHERS)).expect("a port");
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port is free");
 }
+
+/// Below are ports that other software likes.
+const OTHERS: u32 = 12_000;
 
 /// Asks every few milliseconds until the answer is `Some`.
 ///
