@@ -91,6 +91,10 @@ impl Reader {
         let mut meaning = Meaning::default();
         for (name, value) in &self.fields {
             let name = bytes.get(name.clone()).and_then(|name| HeaderName::from_bytes(name).ok());
+            // What nearly every application says of its connection ends here anyway, and changes nothing.
+            if name == Some(CONNECTION) && bytes.get(value.clone()) == Some(b"keep-alive") {
+                continue;
+            }
             // An empty value has no place of its own.
             let value = if value.is_empty() { Bytes::new() } else { bytes.slice(value.clone()) };
             let (Some(name), Ok(value)) = (name, HeaderValue::from_maybe_shared(value)) else {

@@ -329,6 +329,18 @@ fn what_does_not_begin_like_a_head_is_none() {
     }
 }
 
+/// RFC 9110 section 7.6.1: `Connection` is for us. What says only that the connection stays does not even become a field.
+#[test]
+fn a_connection_that_stays_needs_no_field() {
+    for (said, reusable, kept) in
+        [("keep-alive", true, false), ("keep-alive, X-Hop", true, true), ("close", false, true)]
+    {
+        let head = format!("HTTP/1.1 200 OK\r\nConnection: {said}\r\nContent-Length: 0\r\n\r\n");
+        let answer = read_answer(&[head.as_bytes()], false).unwrap();
+        assert_eq!((answer.reusable, answer.head.headers().contains_key("connection")), (reusable, kept), "{said}");
+    }
+}
+
 /// A small piece that somebody keeps does not keep the room that it was received in.
 #[test]
 fn small_pieces_are_taken_out() {
