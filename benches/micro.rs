@@ -85,7 +85,7 @@ fn reading(bench: &Bench) {
     bench.run("cookies/read", || black_box(Cookies::read(&headers, &config.cookie)).forward.is_some());
 
     let network = Network::new(config.network, config.cookie.clone());
-    let connection = Connection { peer: Some(([192, 0, 2, 1], 4711).into()), tls: true };
+    let connection = Connection::new(Some(([192, 0, 2, 1], 4711).into()), true);
     let request = Request::get("/api/items/17?page=2")
         .header("host", "app.example.com")
         .header("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::base::Timestamp;
 use crate::route::Route;
 use crate::session::{LiveSession, Sessions, StoreError};
-use crate::web::ClientRequest;
+use crate::web::{ClientRequest, Connection};
 
 mod caller;
 mod credential;
@@ -55,12 +55,13 @@ impl Access {
         &self,
         route: &Arc<Route>,
         client: &ClientRequest,
+        connection: &Connection,
         now: Timestamp,
     ) -> Result<Decision, Undecided> {
         if let Some(permit) = decision::permit_public(route, client) {
             return Ok(Decision::Forward(permit));
         }
-        let credential = Credential::read(client, route.access);
+        let credential = Credential::read(client, route.access, connection);
         if let Some(refused) = decision::refused_by_credential(&credential) {
             return Ok(refused);
         }

@@ -6,6 +6,7 @@ pub mod blame;
 pub mod clock;
 pub mod random;
 pub mod secret;
+pub mod shelf;
 pub mod single_flight;
 pub mod trust;
 
@@ -13,4 +14,5 @@ pub use blame::{Blame, Blamed};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use random::{Random, SystemRandom};
 pub use secret::Secret;
+pub use shelf::Shelf;
 pub use single_flight::SingleFlight;

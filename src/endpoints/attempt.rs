@@ -153,7 +153,7 @@ mod tests {
         );
         let request = Request::get("/").version(Version::HTTP_11).header("host", "app.example.com");
         let (parts, ()) = request.header("cookie", cookies).body(()).unwrap().into_parts();
-        let connection = Connection { peer: Some("192.0.2.1:4711".parse().unwrap()), tls: true };
+        let connection = Connection::new(Some("192.0.2.1:4711".parse().unwrap()), true);
         ClientRequest::read(parts, &connection, &network, RequestId::new(&SeededRandom::new(1))).unwrap()
     }
 

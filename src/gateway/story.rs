@@ -13,6 +13,7 @@ use crate::web::{ClientRequest, Connection, RequestId};
 
 /// One request, as far as it has come.
 pub(super) struct Story<'a> {
+    pub(super) connection: &'a Connection,
     pub(super) request_id: RequestId,
     pub(super) route: Option<usize>,
     pub(super) sid: Option<Sid>,
@@ -31,8 +32,9 @@ pub(super) struct Story<'a> {
 
 impl<'a> Story<'a> {
     /// The beginning: only the connection is known.
-    pub(super) fn begin(gateway: &'a Gateway, connection: &Connection, under_way: UnderWay<'a>) -> Self {
+    pub(super) fn begin(gateway: &'a Gateway, connection: &'a Connection, under_way: UnderWay<'a>) -> Self {
         Self {
+            connection,
             request_id: RequestId::new(&*gateway.random),
             route: None,
             sid: None,

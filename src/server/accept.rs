@@ -113,7 +113,7 @@ impl<S: Service> Front<S> {
                     let _membership = membership;
                     match acceptor {
                         Some(acceptor) => Box::pin(secure(&protocols, acceptor, stream, service, peer, visit)).await,
-                        None => protocols.serve_plain(stream, service, Connection { peer, tls: false }, visit).await,
+                        None => protocols.serve_plain(stream, service, Connection::new(peer, false), visit).await,
                     }
                 });
             }
@@ -123,7 +123,7 @@ impl<S: Service> Front<S> {
                     match acceptor {
                         Some(acceptor) => Box::pin(secure(&protocols, acceptor, stream, service, None, visit)).await,
                         None => {
-                            protocols.serve_plain(stream, service, Connection { peer: None, tls: false }, visit).await;
+                            protocols.serve_plain(stream, service, Connection::new(None, false), visit).await;
                         }
                     }
                 });
@@ -169,7 +169,7 @@ async fn secure<S, Io>(
         Some(b"h2") => Protocol::Http2,
         _ => Protocol::Http1,
     };
-    protocols.serve(stream, Vec::new(), protocol, service, Connection { peer, tls: true }, visit).await;
+    protocols.serve(stream, Vec::new(), protocol, service, Connection::new(peer, true), visit).await;
 }
 
 /// Reads on for a moment after the answer: closing with unread bytes would reset the connection and lose it.

@@ -4,7 +4,6 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
@@ -12,12 +11,11 @@ use super::model::Session;
 use super::names::{Name, indexes};
 use super::store::Member;
 use super::token::{SessionKey, SessionToken};
-use crate::base::Timestamp;
+use crate::base::{Shelf, Timestamp};
 
 /// A live session.
 pub struct LiveSession {
     token: SessionToken,
-    key: SessionKey,
     session: Session,
     version: u64,
     idle: Duration,
@@ -34,9 +32,8 @@ impl LiveSession {
         last_seen: Timestamp,
         idle: Duration,
     ) -> Self {
-        let key = token.key();
         let (bytes, last_seen) = (session.bytes(), AtomicI64::new(last_seen.unix_millis()));
-        Self { token, key, session, version, idle, bytes, last_seen, shelf: Shelf::default() }
+        Self { token, session, version, idle, bytes, last_seen, shelf: Shelf::default() }
     }
 
     /// What the browser holds.
@@ -48,7 +45,7 @@ impl LiveSession {
     /// Its name in the store and in logs.
     #[must_use]
     pub fn key(&self) -> &SessionKey {
-        &self.key
+        self.token.key()
     }
 
     /// The record.
@@ -98,49 +95,23 @@ impl LiveSession {
     }
 
     pub(super) fn member(&self) -> Member {
-        Member { key: self.key, born: self.session.born, created: self.session.created }
+        Member { key: *self.key(), born: self.session.born, created: self.session.created }
     }
 
     /// The indexes that name it.
     pub(super) fn indexes(&self) -> Vec<Name> {
         let session = &self.session;
-        indexes(&self.key, &session.issuer, &session.subject, session.provider_sid.as_deref())
+        indexes(self.key(), &session.issuer, &session.subject, session.provider_sid.as_deref())
     }
 }
 
 impl fmt::Debug for LiveSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LiveSession")
-            .field("key", &self.key)
+            .field("key", self.key())
             .field("sid", &self.session.sid)
             .field("version", &self.version)
             .finish_non_exhaustive()
-    }
-}
-
-/// At most one thing of each type. Reading takes no lock, and the types of a program bound its length.
-#[derive(Default)]
-struct Shelf {
-    item: OnceLock<Box<dyn Any + Send + Sync>>,
-    next: OnceLock<Box<Shelf>>,
-}
-
-impl Shelf {
-    fn get_or_put<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> &T {
-        let mut make = Some(make);
-        let mut place = self;
-        loop {
-            // The first to come fills the place; whoever finds another type there goes on to the next.
-            let item = place.item.get_or_init(|| match make.take() {
-                Some(make) => Box::new(make()),
-                // Not reached: a place filled by this call holds the type that this call asked for.
-                None => Box::new(()),
-            });
-            if let Some(item) = item.downcast_ref() {
-                return item;
-            }
-            place = place.next.get_or_init(Box::default);
-        }
     }
 }
 
@@ -162,14 +133,5 @@ mod tests {
         let session = live(Duration::from_secs(60));
         assert_eq!(session.idle_expires(), session.last_seen() + Duration::from_secs(60));
         assert_eq!(live(Duration::MAX).idle_expires(), session.session().expires);
-    }
-
-    #[test]
-    fn each_type_has_one_place() {
-        let live = live(Duration::from_secs(60));
-        assert_eq!(*live.attached(|| 1_u8), 1);
-        assert_eq!(*live.attached(|| "text"), "text");
-        assert_eq!(*live.attached(|| 2_u8), 1);
-        assert_eq!(*live.attached(|| "other"), "text");
     }
 }

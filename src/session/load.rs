@@ -8,7 +8,7 @@ use super::live::LiveSession;
 use super::model::Session;
 use super::names::Name;
 use super::store::{Record, StoreError, StoredSession, Unavailable};
-use super::token::{SessionKey, SessionToken};
+use super::token::SessionToken;
 use super::{Near, Sessions};
 use crate::base::Timestamp;
 
@@ -62,8 +62,7 @@ impl Sessions {
     pub async fn find(&self, token: &SessionToken, now: Timestamp) -> Result<Lookup, StoreError> {
         // Asking the store is boxed: a connection whose sessions are near keeps no room for it.
         let Some(near) = &self.near else { return Box::pin(self.load(token, now)).await };
-        let key = token.key();
-        match near.cache.get(&key) {
+        match near.cache.get(token.key()) {
             Some((live, generation)) if judge(&live, generation, now).is_none() => Ok(Lookup::Found(live)),
             // What looks over here may have been used elsewhere: only the store says that it is over.
             Some((near, _)) => {
@@ -73,23 +72,17 @@ impl Sessions {
                 }
                 Ok(found)
             }
-            None => Box::pin(self.enter(near, token, key, now)).await,
+            None => Box::pin(self.enter(near, token, now)).await,
         }
     }
 
     /// Looks a cookie up in the store, so that the next one finds it near.
-    async fn enter(
-        &self,
-        near: &Near,
-        token: &SessionToken,
-        key: SessionKey,
-        now: Timestamp,
-    ) -> Result<Lookup, StoreError> {
+    async fn enter(&self, near: &Near, token: &SessionToken, now: Timestamp) -> Result<Lookup, StoreError> {
         let Some(generation) = near.cache.generation().filter(|_| near.cache.is_open()) else {
             return self.load(token, now).await;
         };
-        let reading = near.cache.announce(key);
-        let record = match near.reads.read_record(&key).await {
+        let reading = near.cache.announce(*token.key());
+        let record = match near.reads.read_record(token.key()).await {
             Ok(Some(record)) => record,
             Ok(None) => return Ok(Lookup::Absent(Absence::Unknown)),
             // The way on which changes are told may be gone while the other is not.
@@ -99,7 +92,7 @@ impl Sessions {
         let Some(session) = self.open(token, &record) else { return Ok(Lookup::Absent(Absence::Unreadable)) };
         // The request that follows a login is spared the question.
         let noted = self.touches.may_have_noted(session.created, now);
-        let seen = if noted { self.store.read_activity(&key).await? } else { None };
+        let seen = if noted { self.store.read_activity(token.key()).await? } else { None };
         let live = Arc::new(self.live(token, session, record.version, seen));
         if judge(&live, generation, now).is_some() {
             return self.load(token, now).await;
@@ -143,8 +136,7 @@ impl Sessions {
     /// Reads a session and the generation as the store has them now.
     async fn read(&self, token: &SessionToken) -> Result<Result<Read, Absence>, StoreError> {
         let (key, generation) = (token.key(), Name::generation());
-        let (stored, generation) =
-            tokio::try_join!(self.store.read_session(&key), self.store.read_number(&generation))?;
+        let (stored, generation) = tokio::try_join!(self.store.read_session(key), self.store.read_number(&generation))?;
         let Some(StoredSession { record, seen }) = stored else { return Ok(Err(Absence::Unknown)) };
         let Some(session) = self.open(token, &record) else { return Ok(Err(Absence::Unreadable)) };
         Ok(Ok(Read { live: self.live(token, session, record.version, seen), seen, generation }))
@@ -154,8 +146,7 @@ impl Sessions {
     fn open(&self, token: &SessionToken, record: &Record) -> Option<Session> {
         let opened = self.ring.open_record(token, record.version, &record.sealed);
         if opened.is_none() {
-            let key = token.key();
-            tracing::warn!(%key, "a session record was not made for its cookie by a secret that is known here");
+            tracing::warn!(key = %token.key(), "a session record was not made for its cookie by a secret that is known here");
         }
         opened.map(|opened| opened.plain)
     }

@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn what_is_told_of_is_told_apart() {
-        let key = SessionToken::generate(&SeededRandom::new(1)).key();
+        let key = *SessionToken::generate(&SeededRandom::new(1)).key();
         let (record, generation, beat) = (Name::record(&key), Name::generation(), Name::beat("lane", 7));
         for name in [&record, &generation, &beat] {
             assert_eq!(Name::record_of(name.as_str()), (*name == record).then_some(key), "{name}");
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn what_belongs_to_one_session_shares_a_slot() {
-        let key = SessionToken::generate(&SeededRandom::new(1)).key();
+        let key = *SessionToken::generate(&SeededRandom::new(1)).key();
         for name in [Name::record(&key), Name::activity(&key), Name::operator(&key)] {
             assert_eq!(Name::record_of(name.as_str()), (name == Name::record(&key)).then_some(key));
             assert!(name.as_str().ends_with(&format!("{{{key}}}")), "{name}");

@@ -126,7 +126,7 @@ mod tests {
     fn it_opens_in_its_own_place_only() {
         let random = SeededRandom::new(1);
         let ring = Ring::new(&[Secret::new(vec![1; 32])]).unwrap();
-        let (key, other) = (SessionToken::generate(&random).key(), SessionToken::generate(&random).key());
+        let (key, other) = (*SessionToken::generate(&random).key(), *SessionToken::generate(&random).key());
         let session = sample_session("u1", 7, Timestamp::from_unix_seconds(1000));
         let sealed = OperatorRecord::new(&session, &OperatorMeta::default()).seal(&ring, &key, &random);
         assert!(OperatorRecord::open(&ring, &other, &sealed).is_none());

@@ -365,7 +365,7 @@ mod tests {
 
     #[test]
     fn members_are_read_back_and_nothing_else_is() {
-        let key = SessionToken::generate(&SeededRandom::new(1)).key();
+        let key = *SessionToken::generate(&SeededRandom::new(1)).key();
         let member = Member { key, born: u64::MAX, created: Timestamp::from_unix_millis(-5) };
         assert_eq!(Member::parse(&member.to_string()), Some(member));
         for wrong in

@@ -3,18 +3,24 @@
 //! Only the first opens anything, and only the first must never be written anywhere but into the cookie.
 
 use std::fmt;
+use std::sync::Arc;
 
-use aws_lc_rs::digest;
+use aws_lc_rs::{constant_time, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::base::{Random, Secret};
 
 /// The session cookie's value: 32 unguessable bytes. It opens the session and its record; nothing else does.
+///
+/// Its clones share one place, so that it is wiped once and with the last of them.
 #[derive(Clone)]
-pub struct SessionToken {
+pub struct SessionToken(Arc<Named>);
+
+struct Named {
     bytes: Secret<[u8; 32]>,
     text: Secret<[u8; 43]>,
+    key: SessionKey,
 }
 
 impl SessionToken {
@@ -23,39 +29,42 @@ impl SessionToken {
     pub(super) fn generate(random: &dyn Random) -> Self {
         let bytes = Secret::new(random.bytes::<32>());
         let text = Secret::new(spelled(bytes.expose()));
-        Self { bytes, text }
+        Self::named(bytes, text)
     }
 
     /// Reads a cookie's value: exactly 43 characters of base64url, in the one spelling that we write.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = Secret::new(decode::<32>(text)?);
-        Some(Self { bytes, text: Secret::new(text.as_bytes().try_into().ok()?) })
+        Some(Self::named(bytes, Secret::new(text.as_bytes().try_into().ok()?)))
+    }
+
+    fn named(bytes: Secret<[u8; 32]>, text: Secret<[u8; 43]>) -> Self {
+        let key = SessionKey::of(bytes.expose());
+        Self(Arc::new(Named { bytes, text, key }))
+    }
+
+    /// Whether this is the cookie's value, found out in a time that does not depend on where they differ.
+    #[must_use]
+    pub fn is_spelled(&self, text: &str) -> bool {
+        constant_time::verify_slices_are_equal(self.0.text.expose(), text.as_bytes()).is_ok()
     }
 
     /// The cookie's value.
     #[must_use]
     pub fn expose(&self) -> &str {
-        std::str::from_utf8(self.text.expose()).unwrap_or_default()
+        std::str::from_utf8(self.0.text.expose()).unwrap_or_default()
     }
 
     /// What the record's key is derived from.
     pub(super) fn bytes(&self) -> &[u8; 32] {
-        self.bytes.expose()
+        self.0.bytes.expose()
     }
 
     /// The name under which the store knows the session.
     #[must_use]
-    pub fn key(&self) -> SessionKey {
-        // A label of our own: the same bytes hashed elsewhere for another purpose never meet this key.
-        let mut hashed = zeroize::Zeroizing::new([0; KEY_LABEL.len() + 32]);
-        let (label, token) = hashed.split_at_mut(KEY_LABEL.len());
-        label.copy_from_slice(KEY_LABEL);
-        token.copy_from_slice(self.bytes());
-        let mut key = [0; 32];
-        // In one piece: every request's cookie comes by here, and a hash of several takes memory and longer.
-        key.copy_from_slice(digest::digest(&digest::SHA256, hashed.as_slice()).as_ref());
-        SessionKey(key)
+    pub fn key(&self) -> &SessionKey {
+        &self.0.key
     }
 }
 
@@ -70,6 +79,18 @@ impl fmt::Debug for SessionToken {
 pub struct SessionKey([u8; 32]);
 
 impl SessionKey {
+    fn of(token: &[u8; 32]) -> Self {
+        // A label of our own: the same bytes hashed elsewhere for another purpose never meet this key.
+        let mut hashed = zeroize::Zeroizing::new([0; KEY_LABEL.len() + 32]);
+        let (label, rest) = hashed.split_at_mut(KEY_LABEL.len());
+        label.copy_from_slice(KEY_LABEL);
+        rest.copy_from_slice(token);
+        let mut key = [0; 32];
+        // In one piece: a hash of several takes memory and longer.
+        key.copy_from_slice(digest::digest(&digest::SHA256, hashed.as_slice()).as_ref());
+        Self(key)
+    }
+
     /// Reads what `Display` wrote.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -156,7 +177,7 @@ mod tests {
         let token = SessionToken::generate(&SeededRandom::new(1));
         let text = token.expose().to_owned();
         assert_eq!(text.len(), 43);
-        assert_eq!(SessionToken::parse(&text).map(|read| read.key()), Some(token.key()));
+        assert_eq!(SessionToken::parse(&text).map(|read| *read.key()), Some(*token.key()));
         let mut last = text.clone();
         let end = last.pop().unwrap();
         // The last character carries two bits that must be zero: the next letter decodes to the same bytes.
@@ -198,7 +219,7 @@ mod tests {
         let token = SessionToken::generate(&SeededRandom::new(2));
         let shown = format!("{token:?} {:?} {}", token.key(), token.key());
         assert!(!shown.contains(token.expose()));
-        assert_eq!(SessionKey::parse(&token.key().to_string()), Some(token.key()));
+        assert_eq!(SessionKey::parse(&token.key().to_string()), Some(*token.key()));
     }
 
     #[test]

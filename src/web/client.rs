@@ -2,6 +2,7 @@
 //!
 //! Every later step looks at this and at nothing else of the request's head.
 
+use std::any::Any;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -27,14 +28,29 @@ use super::present::Present;
 use super::rejected::{Rejected, RequestError};
 pub use super::request_id::RequestId;
 use super::settings::PublicOrigin;
+use crate::base::Shelf;
 
 /// What is known about the connection that a request came by.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Connection {
     /// The other end; `None` on a Unix socket.
     pub peer: Option<SocketAddr>,
     /// Whether we ended TLS.
     pub tls: bool,
+    shelf: Shelf,
+}
+
+impl Connection {
+    /// One that has just begun.
+    #[must_use]
+    pub fn new(peer: Option<SocketAddr>, tls: bool) -> Self {
+        Self { peer, tls, shelf: Shelf::default() }
+    }
+
+    /// One thing of each type that another layer keeps with the connection, made at the first call.
+    pub fn attached<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> &T {
+        self.shelf.get_or_put(make)
+    }
 }
 
 /// A protocol that the client wants to change to. WebSocket is the only one that we know.

@@ -31,7 +31,7 @@ fn parts(method: &str, target: &str, version: Version, fields: &[(&str, &str)]) 
 }
 
 fn read_from(peer: &str, trusted: &[&str], parts: Parts) -> Result<ClientRequest, RequestError> {
-    let connection = Connection { peer: Some(format!("{peer}:4711").parse().unwrap()), tls: true };
+    let connection = Connection::new(Some(format!("{peer}:4711").parse().unwrap()), true);
     ClientRequest::read(parts, &connection, &network(trusted), RequestId::new(&SeededRandom::new(1)))
         .map_err(|it| it.error)
 }
@@ -145,7 +145,7 @@ fn the_client_is_who_trusted_proxies_say() {
 fn peers_in_every_form() {
     let trusted = network(&["127.0.0.0/8"]);
     for peer in [Some("127.0.0.1:1"), Some("[::ffff:127.0.0.1]:1"), None] {
-        let connection = Connection { peer: peer.map(|peer| peer.parse().unwrap()), tls: false };
+        let connection = Connection::new(peer.map(|peer| peer.parse().unwrap()), false);
         let fields = [("host", "app.example.com"), ("x-forwarded-for", "[2001:db8::7]:1")];
         let request = ClientRequest::read(
             parts("GET", "/", Version::HTTP_11, &fields),
@@ -362,7 +362,7 @@ fn preflights() {
 /// CACHE-03, API-17: rejections are answered in the client's format, and name the request.
 #[test]
 fn rejections_are_answered_nicely() {
-    let connection = Connection { peer: None, tls: false };
+    let connection = Connection::new(None, false);
     for (accept, format, kind) in
         [("text/html", Format::Html, "text/html; charset=utf-8"), ("*/*", Format::Problem, "application/problem+json")]
     {

@@ -20,7 +20,7 @@ const SHORT: Duration = Duration::from_millis(250);
 type Store = Arc<dyn SessionStore>;
 
 fn key() -> SessionKey {
-    SessionToken::generate(&SystemRandom).key()
+    *SessionToken::generate(&SystemRandom).key()
 }
 
 fn record(version: u64, sealed: &'static str) -> Record {

@@ -42,7 +42,7 @@ pub async fn a_planted_token_is_never_adopted(store: Store, _: &dyn Passing) {
     let planted = SessionToken::generate(&SystemRandom);
     let lookup = replica.sessions.load(&planted, replica.now()).await.unwrap();
     assert_eq!(absence(lookup), Some(Absence::Unknown));
-    assert_eq!(store.read_session(&planted.key()).await.unwrap(), None);
+    assert_eq!(store.read_session(planted.key()).await.unwrap(), None);
     let live = replica.log_in(sample_login("u1")).await;
     assert_ne!(live.token().expose(), planted.expose());
     let lookup = replica.sessions.load(&planted, replica.now()).await.unwrap();

@@ -57,7 +57,7 @@ impl Ring {
         let plain = record::encode(session)?;
         let nonce = random.bytes::<NONCE_LEN>();
         let head = [&[RECORD_FORMAT][..], &newest.id, &nonce].concat();
-        let sealed = seal(&newest.record_key(token)?, nonce, &record_aad(&token.key(), version), &head, &plain)?;
+        let sealed = seal(&newest.record_key(token)?, nonce, &record_aad(token.key(), version), &head, &plain)?;
         Ok(Bytes::from(sealed))
     }
 
@@ -70,7 +70,7 @@ impl Ring {
         if *format != RECORD_FORMAT {
             return None;
         }
-        let aad = record_aad(&token.key(), version);
+        let aad = record_aad(token.key(), version);
         self.with_id(id).find_map(|(newest, secret)| {
             let plain = open(&secret.record_key(token).ok()?, *nonce, &aad, rest)?;
             Some(Opened { plain: record::decode(&plain, token)?, newest })

@@ -40,7 +40,7 @@ fn parts(data: &[u8]) -> Option<Parts> {
 
 fn read(parts: &Parts, peer: &str) -> Option<ClientRequest> {
     let peer: IpAddr = peer.parse().expect("an address");
-    let connection = Connection { peer: Some((peer, 4711).into()), tls: true };
+    let connection = Connection::new(Some((peer, 4711).into()), true);
     let client =
         ClientRequest::read(parts.clone(), &connection, &NETWORK, RequestId::new(&SeededRandom::new(1))).ok()?;
     assert!(NETWORK.public().contains(&client.origin));

@@ -158,7 +158,7 @@ fn request(method: &str, path: &str, fields: &[(&str, &str)], body: Body) -> Ups
         builder = builder.header(*name, *value);
     }
     let (parts, ()) = builder.body(()).unwrap().into_parts();
-    let connection = Connection { peer: Some("192.0.2.7:1234".parse().unwrap()), tls: true };
+    let connection = Connection::new(Some("192.0.2.7:1234".parse().unwrap()), true);
     let client = ClientRequest::read(parts, &connection, &network(), RequestId::new(&SeededRandom::new(1))).unwrap();
     let authorization = match &client.authorization {
         crate::web::client::AuthorizationHeader::One(value) => Some(value.clone()),

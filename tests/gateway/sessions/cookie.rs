@@ -117,6 +117,42 @@ async fn planted_identifiers_are_not_adopted() {
     }
 }
 
+/// SESS-10: a connection that a proxy shares among people belongs to none of them. Each request is its own cookie's, over both
+/// protocols, and an ended session has no afterlife on the connection that used it.
+#[tokio::test]
+async fn many_people_may_share_a_connection() {
+    let world = World::start().await;
+    let (one, other) = (world.signed_in().await, world.signed_in().await);
+    let value = |browser: &Browser| browser.cookie(SESSION).unwrap();
+    let (own, others) = (value(&one), value(&other));
+    let (mut h1, h2) = (world.raw().await, world.h2().await);
+    // As one of them, as nobody, and as somebody who tries to pass for the one before.
+    let nearly = format!("{}{}", &own[..42], if own.ends_with('A') { 'E' } else { 'A' });
+    let turns = [(&own, true), (&own, true), (&others, true), (&own, true), (&nearly, false), (&others, true)];
+    let mut sids = std::collections::BTreeMap::<&String, std::collections::BTreeSet<String>>::new();
+    for (value, opens) in turns {
+        let cookie = format!("{SESSION}={value}");
+        let mut saw = |status| {
+            assert_eq!((status, world.echo.count()), if opens { (200, 1) } else { (401, 0) }, "{value}");
+            let sid = opens.then(|| world.echo.last().identity().unwrap()["sid"].as_str().unwrap().to_owned());
+            sids.entry(value).or_default().extend(sid);
+            world.echo.forget();
+        };
+        h1.send(world.head("GET /", &[&format!("Cookie: {cookie}")])).await;
+        saw(h1.answer().await.unwrap().status);
+        let request = Request::get(world.url("/")).header("cookie", &cookie).body("").unwrap();
+        saw(h2.send(request).await.unwrap().status);
+    }
+    assert_eq!((sids[&own].len(), sids[&others].len(), sids[&nearly].len()), (1, 1, 0), "{sids:?}");
+    assert_ne!(sids[&own], sids[&others]);
+
+    one.ask(Ask::form(world.url("/oauth2/logout"), &[("rd", "/")])).await;
+    for (value, status) in [(&own, 401), (&others, 200), (&own, 401)] {
+        h1.send(world.head("GET /", &[&format!("Cookie: {SESSION}={value}")])).await;
+        assert_eq!(h1.answer().await.unwrap().status, status, "{value}");
+    }
+}
+
 /// SESS-09: two session cookies are refused in either order, never chosen from; over HTTP/2 in split fields, too.
 #[tokio::test]
 async fn several_session_cookies_are_refused() {

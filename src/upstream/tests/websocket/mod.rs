@@ -92,7 +92,7 @@ async fn answer(
     if parts.version == http::Version::HTTP_2 {
         parts.uri = "https://app.example.com/ws".parse().unwrap();
     }
-    let connection = Connection { peer: None, tls: true };
+    let connection = Connection::new(None, true);
     let client_request =
         ClientRequest::read(parts, &connection, &network(), RequestId::new(&SeededRandom::new(1))).unwrap();
     match upstream.send(UpstreamRequest::new(client_request, Body::empty(), &[], None)).await {
