@@ -74,14 +74,16 @@ def measured(world, peer, drive):
 COUNTED = ["store_commands", "signatures", "near_cache_hits", "near_cache_misses", "upstream_connects"]
 
 
-def rounds(world, peers, connections, count, seconds):
-    """A B C … A B C …, so that what disturbs the machine disturbs all of them."""
+def rounds(world, peers, connections, count, seconds, close=()):
+    """A B C … A B C …, so that what disturbs the machine disturbs all of them. `close` are those of whom a few hundredths have to be
+    told apart: after each round they go on for four of their own, at once after each other."""
     rows = []
     for peer in peers:
         wrk(world, peer, connections, 1)
-    for n in range(count):
+    for turn, n in enumerate(n + k / 10 for n in range(count) for k in range(5 if close else 1)):
+        taking = peers if n == int(n) else close
         # Every other round backwards: nobody always comes after the same neighbour.
-        for peer in peers if n % 2 == 0 else reversed(peers):
+        for peer in taking if turn % 2 == 0 else reversed(taking):
             row = measured(world, peer, lambda: wrk(world, peer, connections, seconds))
             rows.append(row | {"connections": connections, "round": n})
             say(f"  c={connections:<4} round {n} {peer.name:<34} {row['per_second']:>8.0f}/s  CPU {row['cpu_us']:>7.2f} µs "

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::Credential;
 use crate::base::Timestamp;
 use crate::session::{LiveSession, Lookup, Sessions, StoreError};
@@ -30,7 +32,8 @@ impl Caller {
     }
 }
 
-/// Asks the session service. Three outcomes: a person, nobody, or *the store cannot say*, which is never "nobody".
+/// Asks the session service. Three outcomes: a person, nobody, or *the store cannot say*, which is never "nobody". `began` is when
+/// the request did.
 ///
 /// # Errors
 ///
@@ -40,6 +43,7 @@ pub async fn identify(
     sessions: &Sessions,
     client: &ClientRequest,
     now: Timestamp,
+    began: Instant,
 ) -> Result<Caller, StoreError> {
     let token = match credential {
         Credential::Session(token) => token,
@@ -48,7 +52,7 @@ pub async fn identify(
             return Ok(Caller::Anonymous { dead_cookie: false });
         }
     };
-    match sessions.find(&token, now).await? {
+    match sessions.find_since(&token, now, began).await? {
         // A cookie copied from one host to another opens nothing there (SESS-15); the session itself is fine. Ports of one host have
         // no cookies of their own, and so no sessions of their own.
         Lookup::Found(live) if !client.origin.shares_cookies_with(&live.session().origin) => {

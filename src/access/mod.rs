@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use crate::base::Timestamp;
 use crate::route::Route;
 use crate::session::{LiveSession, Sessions, StoreError};
@@ -45,6 +47,8 @@ pub enum Undecided {
 impl Access {
     /// Decides what becomes of a request to `route`.
     ///
+    /// `now` and `began` are the moment in which it came, by the clock on the wall and by the one that nobody sets.
+    ///
     /// A request that is let through counts as activity of its session, unless the route is passive or the browser only
     /// fetched ahead of a click.
     ///
@@ -57,6 +61,7 @@ impl Access {
         client: &ClientRequest,
         connection: &Connection,
         now: Timestamp,
+        began: Instant,
     ) -> Result<Decision, Undecided> {
         if let Some(permit) = decision::permit_public(route, client) {
             return Ok(Decision::Forward(permit));
@@ -65,7 +70,7 @@ impl Access {
         if let Some(refused) = decision::refused_by_credential(&credential) {
             return Ok(refused);
         }
-        let caller = identify(credential, &self.sessions, client, now).await?;
+        let caller = identify(credential, &self.sessions, client, now, began).await?;
         let caller = match caller {
             Caller::Person(live) => self.still_good(live, client, now).await?,
             anonymous @ Caller::Anonymous { .. } => anonymous,

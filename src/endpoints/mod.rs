@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, Response, StatusCode};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{Caller, Credential, Refresher, identify};
@@ -167,7 +168,7 @@ impl Endpoints {
         if matches!(credential, Credential::Several) {
             return Err(Denied::SeveralCookies);
         }
-        Ok(identify(credential, &self.sessions, client, now).await?)
+        Ok(identify(credential, &self.sessions, client, now, Instant::now()).await?)
     }
 
     /// The session that the cookie opens, or the answer that says what is missing.

@@ -73,7 +73,7 @@ pub(super) async fn forward(
         None => body,
     };
     let wants_upgrade = client.upgrade.is_some();
-    let headers = identity.as_deref().map_or(&[][..], |token| &token.headers);
+    let headers = identity.map(|token| Arc::clone(&token.headers));
     let request = UpstreamRequest::new(*client, body, headers, permit.authorization().cloned());
 
     let mut answer = match upstream.send(request).await {

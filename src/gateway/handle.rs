@@ -119,7 +119,7 @@ async fn decide(
     story: &mut Story<'_>,
     now: Timestamp,
 ) -> Response<Body> {
-    let decision = match gateway.access.authorize(route, &client, story.connection, now).await {
+    let decision = match gateway.access.authorize(route, &client, story.connection, now, story.began).await {
         Ok(decision) => decision,
         Err(undecided) => {
             story.ends(Outcome::Unavailable, undecided.to_string());

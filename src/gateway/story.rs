@@ -26,7 +26,7 @@ pub(super) struct Story<'a> {
     host: String,
     path: String,
     client: Option<IpAddr>,
-    began: Instant,
+    pub(super) began: Instant,
     _under_way: UnderWay<'a>,
 }
 

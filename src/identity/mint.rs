@@ -23,7 +23,7 @@ use crate::jose::{self, SigningKey};
 /// A token for one upstream, in the headers that carry it.
 pub struct IdentityToken {
     /// Ready to insert: the token's header (marked sensitive) first, then the plain ones.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub headers: Arc<[(HeaderName, HeaderValue)]>,
     /// When the token ends; no later than the session.
     pub expires: Timestamp,
     /// From when it is no longer reused.
@@ -139,7 +139,7 @@ impl Mint {
             return Err(upstream.too_large(subject, bytes));
         }
         let token = Arc::new(IdentityToken {
-            headers,
+            headers: headers.into(),
             expires,
             renew_at: issued + expires.since(issued) / 2,
             issued,

@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::live::LiveSession;
 use super::model::Session;
 use super::names::Name;
@@ -60,9 +62,18 @@ impl Sessions {
     ///
     /// When the store would have to say, and cannot. That is never the same as [`Lookup::Absent`].
     pub async fn find(&self, token: &SessionToken, now: Timestamp) -> Result<Lookup, StoreError> {
+        self.find_since(token, now, Instant::now()).await
+    }
+
+    /// The same for a request that began a moment ago, at `began`: the bound holds for what began after it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sessions::find`].
+    pub async fn find_since(&self, token: &SessionToken, now: Timestamp, began: Instant) -> Result<Lookup, StoreError> {
         // Asking the store is boxed: a connection whose sessions are near keeps no room for it.
         let Some(near) = &self.near else { return Box::pin(self.load(token, now)).await };
-        match near.cache.get(token.key()) {
+        match near.cache.get(token.key(), began) {
             Some((live, generation)) if judge(&live, generation, now).is_none() => Ok(Lookup::Found(live)),
             // What looks over here may have been used elsewhere: only the store says that it is over.
             Some((near, _)) => {

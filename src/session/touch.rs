@@ -47,7 +47,7 @@ impl Touches {
     pub(super) fn touch(&self, live: &LiveSession, now: Timestamp) {
         let before = live.last_seen();
         // Of requests that come at once, the one that moves the moment notes it.
-        if now.since(before) < self.every || !live.saw(before, now) {
+        if now < before + self.every || !live.saw(before, now) {
             return;
         }
         // Another reading of the same session may have been noted a moment ago, before the store knew.

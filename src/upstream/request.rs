@@ -25,6 +25,8 @@ pub struct UpstreamRequest {
     pub(super) headers: HeaderMap,
     /// Ours, under names that no field of a client's has any more.
     pub(super) ours: Vec<(HeaderName, HeaderValue)>,
+    /// Who is asking, as often as the same person does: shared, not copied.
+    pub(super) identity: Option<Arc<[(HeaderName, HeaderValue)]>>,
     pub(super) body: Body,
     pub(super) upgrade: Option<Upgrade>,
     /// The authority that the browser sees.
@@ -47,7 +49,7 @@ impl UpstreamRequest {
     pub fn new(
         client: ClientRequest,
         body: Body,
-        identity: &[(HeaderName, HeaderValue)],
+        identity: Option<Arc<[(HeaderName, HeaderValue)]>>,
         authorization: Option<HeaderValue>,
     ) -> Self {
         let forwarded_for = client.forwarded_for_value();
@@ -55,11 +57,10 @@ impl UpstreamRequest {
             method, path, headers, cookies, origin, authority: public, upgrade, takes_trailers, ..
         } = client;
         let proto = HeaderValue::from_static(if origin.https { "https" } else { "http" });
-        let mut ours = Vec::with_capacity(identity.len() + MOST_OTHERS);
+        let mut ours = Vec::with_capacity(MOST);
         ours.push((X_FORWARDED_FOR, forwarded_for));
         ours.push((X_FORWARDED_PROTO, proto));
         ours.push((X_FORWARDED_HOST, public.clone()));
-        ours.extend_from_slice(identity);
         ours.extend(cookies.forward.map(|cookies| (COOKIE, cookies)));
         ours.extend(authorization.map(|authorization| (AUTHORIZATION, authorization)));
         if takes_trailers {
@@ -69,12 +70,17 @@ impl UpstreamRequest {
             // RFC 9110 section 8.6: methods that mean a body say so when there is none.
             ours.push((CONTENT_LENGTH, HeaderValue::from_static("0")));
         }
-        Self { method, target: path.target().clone(), headers, ours, body, upgrade, public }
+        Self { method, target: path.target().clone(), headers, ours, identity, body, upgrade, public }
+    }
+
+    /// Our fields, those of the identity among them.
+    fn fields(&self) -> impl Iterator<Item = &(HeaderName, HeaderValue)> {
+        self.identity.as_deref().unwrap_or_default().iter().chain(&self.ours)
     }
 
     /// Whether credentials are for the connection that they come on, which then is nobody else's.
     pub(super) fn binds_its_connection(&self) -> bool {
-        self.ours.iter().any(|(name, value)| *name == AUTHORIZATION && is_of_the_connection(value))
+        self.fields().any(|(name, value)| *name == AUTHORIZATION && is_of_the_connection(value))
     }
 
     /// Whether it may be sent twice (RFC 9110 section 9.2.2): idempotent, and nothing of a body to lose.
@@ -100,10 +106,10 @@ impl UpstreamRequest {
         let (body, progress) = if self.body.is_end_stream() {
             (None, None)
         } else {
-            let (body, progress) = Outgoing::new(self.body, owned);
+            let (body, progress) = Outgoing::new(std::mem::take(&mut self.body), owned);
             (Some(body), progress)
         };
-        (Sending::new(buffer, &self.method, &self.target, host, &self.headers, &self.ours, body), progress)
+        (Sending::new(buffer, &self.method, &self.target, host, &self.headers, self.fields(), body), progress)
     }
 
     /// As HTTP/2 has it: the authority in the target, and no `Host`.
@@ -115,10 +121,11 @@ impl UpstreamRequest {
     ) -> Result<Request<Outgoing>, http::Error> {
         let scheme = if https { "https" } else { "http" };
         self.headers.remove(CONTENT_LENGTH);
-        for (name, _) in &self.ours {
+        let ours: Vec<_> = self.fields().cloned().collect();
+        for (name, _) in &ours {
             self.headers.remove(name);
         }
-        for (name, value) in self.ours {
+        for (name, value) in ours {
             self.headers.append(name, value);
         }
         let uri = Uri::builder().scheme(scheme).authority(host.as_bytes()).path_and_query(self.target).build()?;
@@ -158,8 +165,8 @@ fn assemble(method: Method, uri: Uri, headers: HeaderMap, body: Outgoing) -> Req
     request
 }
 
-/// Of our fields, those beside the identity.
-const MOST_OTHERS: usize = 7;
+/// Of our fields, beside those of the identity.
+const MOST: usize = 8;
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");

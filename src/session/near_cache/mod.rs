@@ -53,9 +53,10 @@ impl NearCache {
         }
     }
 
-    /// A session, and the generation to judge it by. `None` when it is not here, or nothing here may be trusted now.
-    pub(super) fn get(&self, key: &SessionKey) -> Option<(Arc<LiveSession>, u64)> {
-        let found = self.generation().and_then(|generation| Some((self.sessions.get(key)?, generation)));
+    /// A session, and the generation to judge it by. `None` when it is not here, or nothing here may be trusted `now`, which is no
+    /// earlier than the request that asks.
+    pub(super) fn get(&self, key: &SessionKey, now: Instant) -> Option<(Arc<LiveSession>, u64)> {
+        let found = self.generation_at(now).and_then(|generation| Some((self.sessions.get(key)?, generation)));
         let counter = if found.is_some() { &self.counters.hits } else { &self.counters.misses };
         counter.fetch_add(1, Ordering::Relaxed);
         found
@@ -68,7 +69,11 @@ impl NearCache {
 
     /// The number of the last revocation of everybody. `None` when nothing here may be trusted now.
     pub(super) fn generation(&self) -> Option<u64> {
-        if self.age()? > self.staleness {
+        self.generation_at(Instant::now())
+    }
+
+    fn generation_at(&self, now: Instant) -> Option<u64> {
+        if self.age_at(now)? > self.staleness {
             return None;
         }
         self.generation.known()
@@ -77,10 +82,16 @@ impl NearCache {
     /// How long ago the newest moment was before which everything has been heard. `None` before the first.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
+        self.age_at(Instant::now())
+    }
+
+    fn age_at(&self, now: Instant) -> Option<Duration> {
         match self.confirmed.load(Ordering::Acquire) {
             NEVER => None,
             ALWAYS => Some(Duration::ZERO),
-            confirmed => Some(self.started.elapsed().saturating_sub(Duration::from_millis(confirmed))),
+            confirmed => {
+                Some(now.saturating_duration_since(self.started).saturating_sub(Duration::from_millis(confirmed)))
+            }
         }
     }
 

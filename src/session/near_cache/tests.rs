@@ -43,13 +43,13 @@ async fn what_was_not_confirmed_lately_is_not_served() {
     let cache = started().await;
     let live = live(1);
     put(&cache, &live);
-    assert!(cache.get(live.key()).is_some());
+    assert!(cache.get(live.key(), Instant::now()).is_some());
     tokio::time::advance(STALENESS).await;
-    assert!(cache.get(live.key()).is_some(), "as long as it says");
+    assert!(cache.get(live.key(), Instant::now()).is_some(), "as long as it says");
     tokio::time::advance(Duration::from_millis(1)).await;
-    assert!(cache.get(live.key()).is_none(), "and no longer");
+    assert!(cache.get(live.key(), Instant::now()).is_none(), "and no longer");
     cache.confirm(Instant::now());
-    assert!(cache.get(live.key()).is_some(), "late news confirms what was here");
+    assert!(cache.get(live.key(), Instant::now()).is_some(), "late news confirms what was here");
 }
 
 /// A confirmation stands for the moment in which it was asked for, not for that in which it came; none sets the time back.
@@ -72,17 +72,17 @@ async fn what_changed_since_the_read_was_announced_does_not_enter() {
     let reading = cache.announce(*live.key());
     cache.changed(live.key());
     reading.enter(&live);
-    assert!(cache.get(live.key()).is_none());
+    assert!(cache.get(live.key(), Instant::now()).is_none());
     // Two at once: the second one's news spoil the first too.
     let (first, second) = (cache.announce(*live.key()), cache.announce(*live.key()));
     cache.changed(live.key());
     second.enter(&live);
     first.enter(&live);
-    assert!(cache.get(live.key()).is_none());
+    assert!(cache.get(live.key(), Instant::now()).is_none());
     put(&cache, &live);
-    assert!(cache.get(live.key()).is_some(), "a later read is clean");
+    assert!(cache.get(live.key(), Instant::now()).is_some(), "a later read is clean");
     cache.changed(live.key());
-    assert!(cache.get(live.key()).is_none());
+    assert!(cache.get(live.key(), Instant::now()).is_none());
     assert!(cache.reads.iter().all(|reads| lock(reads).is_empty()), "announcements end");
 }
 
@@ -93,7 +93,7 @@ async fn another_sessions_change_is_not_mine() {
     let reading = cache.announce(*mine.key());
     cache.changed(other.key());
     reading.enter(&mine);
-    assert!(cache.get(mine.key()).is_some());
+    assert!(cache.get(mine.key(), Instant::now()).is_some());
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,12 +106,12 @@ async fn what_nobody_would_tell_about_does_not_enter() {
     before.enter(&live);
     between.enter(&live);
     cache.open();
-    assert!(cache.get(live.key()).is_none());
+    assert!(cache.get(live.key(), Instant::now()).is_none());
     let late = cache.announce(*live.key());
     cache.close();
     trust(&cache);
     late.enter(&live);
-    assert!(cache.get(live.key()).is_none());
+    assert!(cache.get(live.key(), Instant::now()).is_none());
 }
 
 /// Without a way to the store what is here goes on for as long as it was confirmed; when there is one again all is forgotten.
@@ -121,13 +121,13 @@ async fn a_pause_serves_what_is_here_and_a_close_nothing() {
     let live = live(1);
     put(&cache, &live);
     cache.pause();
-    assert!(cache.get(live.key()).is_some());
+    assert!(cache.get(live.key(), Instant::now()).is_some());
     cache.confirm(Instant::now() + Duration::from_secs(5));
     tokio::time::advance(STALENESS + Duration::from_millis(1)).await;
-    assert!(cache.get(live.key()).is_none(), "nothing is confirmed in a pause");
+    assert!(cache.get(live.key(), Instant::now()).is_none(), "nothing is confirmed in a pause");
     cache.close();
     trust(&cache);
-    assert!(cache.get(live.key()).is_none());
+    assert!(cache.get(live.key(), Instant::now()).is_none());
     assert_eq!(cache.metrics().sessions, 0);
     assert_eq!(cache.metrics().forgotten, 1);
 }
@@ -138,13 +138,13 @@ async fn nothing_is_trusted_without_the_generation() {
     let live = live(1);
     put(&cache, &live);
     cache.generation_changed();
-    assert!(cache.get(live.key()).is_none());
+    assert!(cache.get(live.key(), Instant::now()).is_none());
     let turn = cache.generation_turn();
     cache.generation_changed();
     assert!(!cache.know_generation(turn, 6), "it changed again while it was read");
-    assert!(cache.get(live.key()).is_none());
+    assert!(cache.get(live.key(), Instant::now()).is_none());
     assert!(cache.know_generation(cache.generation_turn(), 7));
-    assert_eq!(cache.get(live.key()).map(|(_, generation)| generation), Some(7));
+    assert_eq!(cache.get(live.key(), Instant::now()).map(|(_, generation)| generation), Some(7));
     cache.raise_generation(9);
     cache.raise_generation(8);
     assert_eq!(cache.generation(), Some(9));

@@ -55,13 +55,13 @@ pub(super) enum Stopped {
 impl Sending {
     /// Writes the head (RFC 9112 section 3) into `buffer`. `fields` are the client's, `ours` come after them. A request without
     /// `body` says nothing of one but what is in `ours`.
-    pub(in crate::upstream) fn new(
+    pub(in crate::upstream) fn new<'a>(
         mut buffer: Vec<u8>,
         method: &Method,
         target: &PathAndQuery,
         host: &HeaderValue,
         fields: &HeaderMap,
-        ours: &[(HeaderName, HeaderValue)],
+        ours: impl IntoIterator<Item = &'a (HeaderName, HeaderValue)>,
         body: Option<Outgoing>,
     ) -> Self {
         let head = &mut buffer;
