@@ -101,9 +101,11 @@ impl Sessions {
             Err(error) => return Err(error),
         };
         let Some(session) = self.open(token, &record) else { return Ok(Lookup::Absent(Absence::Unreadable)) };
-        // The request that follows a login is spared the question.
-        let noted = self.touches.may_have_noted(session.created, now);
-        let seen = if noted { self.store.read_activity(token.key()).await? } else { None };
+        // The request that follows a login is spared the question, and so is the one whose answer is known here.
+        let seen = match self.touches.noted_lately(token.key(), now) {
+            None if self.touches.may_have_noted(session.created, now) => self.store.read_activity(token.key()).await?,
+            noted => noted,
+        };
         let live = Arc::new(self.live(token, session, record.version, seen));
         if judge(&live, generation, now).is_some() {
             return self.load(token, now).await;

@@ -44,6 +44,11 @@ impl Touches {
         now.since(created) >= self.every
     }
 
+    /// When a use of a session was noted from here, if that was lately: whoever used it elsewhere since can only have moved it on.
+    pub(super) fn noted_lately(&self, key: &SessionKey, now: Timestamp) -> Option<Timestamp> {
+        self.recent.get(key).filter(|noted| now < *noted + self.every)
+    }
+
     pub(super) fn touch(&self, live: &LiveSession, now: Timestamp) {
         let before = live.last_seen();
         // Of requests that come at once, the one that moves the moment notes it.
@@ -51,7 +56,7 @@ impl Touches {
             return;
         }
         // Another reading of the same session may have been noted a moment ago, before the store knew.
-        if self.recent.get(live.key()).is_some_and(|noted| now.since(noted) < self.every) {
+        if self.noted_lately(live.key(), now).is_some() {
             return;
         }
         self.recent.insert(*live.key(), now);

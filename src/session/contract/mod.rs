@@ -138,6 +138,7 @@ macro_rules! store_contract {
             a_new_version_is_found_by_every_replica
             a_use_changes_nothing_near
             what_looks_idle_near_is_read_again
+            who_noted_a_use_need_not_ask_for_it
             without_staleness_every_request_asks_the_store
 
             the_oldest_session_makes_room

@@ -113,6 +113,36 @@ pub async fn what_looks_idle_near_is_read_again(store: Store, _: &dyn Passing) {
     until_absent(&one, &live, "idle").await;
 }
 
+/// What is not near any more, and was used from here lately, is read without asking when it was used: one question instead of two.
+/// SESS-04: what was used long ago, or elsewhere, is asked for.
+pub async fn who_noted_a_use_need_not_ask_for_it(store: Store, _: &dyn Passing) {
+    let mut settings = sample_settings();
+    settings.near_cache.sessions = 0;
+    let replica = Replica::with(&store, settings);
+    let live = replica.log_in(sample_login("u1")).await;
+    let questions = async || {
+        let before = store.counters().commands();
+        let Lookup::Found(found) = replica.find(&live).await else { panic!("not found") };
+        (store.counters().commands() - before, found)
+    };
+    soon("near reads, and one question for who has just signed in", async || questions().await.0 == 1).await;
+    replica.clock.advance(IDLE / 2);
+    let (asked, found) = questions().await;
+    assert_eq!((asked, found.last_seen()), (2, found.session().created));
+    let used = replica.now();
+    replica.sessions.touch(&found, used);
+    let noted = || async { store.read_session(live.key()).await.unwrap().unwrap().seen == Some(used) };
+    soon("the note", noted).await;
+    replica.clock.advance(IDLE / 20);
+    let (asked, found) = questions().await;
+    assert_eq!((asked, found.last_seen()), (1, used));
+    replica.clock.advance(IDLE / 20);
+    let (asked, found) = questions().await;
+    assert_eq!((asked, found.last_seen()), (2, used));
+    replica.clock.advance(IDLE);
+    assert!(matches!(replica.find(&live).await, Lookup::Absent(Absence::Idle)));
+}
+
 /// `staleness = "0s"`.
 pub async fn without_staleness_every_request_asks_the_store(store: Store, _: &dyn Passing) {
     let mut settings = sample_settings();
