@@ -80,8 +80,8 @@ def rounds(world, peers, connections, count, seconds, close=()):
     rows = []
     for peer in peers:
         wrk(world, peer, connections, 1)
-    for turn, n in enumerate(n + k / 10 for n in range(count) for k in range(5 if close else 1)):
-        taking = peers if n == int(n) else close
+    turns = [(peers, n) if k == 0 else (close, n + k / 10) for n in range(count) for k in range(5 if close else 1)]
+    for turn, (taking, n) in enumerate(turns):
         # Every other round backwards: nobody always comes after the same neighbour.
         for peer in taking if turn % 2 == 0 else reversed(taking):
             row = measured(world, peer, lambda: wrk(world, peer, connections, seconds))

@@ -83,8 +83,8 @@ impl Refresher {
     #[must_use]
     pub fn due(&self, live: &LiveSession, now: Timestamp) -> Due {
         let session = live.session();
-        let ahead = || Some(self.providers.get(&session.provider)?.settings().refresh_ahead);
-        due(&session.tokens, ahead, live.key(), now)
+        let Some(provider) = self.providers.get(&session.provider) else { return Due::No };
+        due(&session.tokens, provider.settings().refresh_ahead, live.key(), now)
     }
 
     /// Renews the tokens for the request that wants them, or waits for whoever is doing so already.
@@ -386,11 +386,10 @@ enum Acquired {
 
 /// Due when less than `ahead` is left, never more than half of the token's life; spread by a tenth of that, so that sessions
 /// that began together do not all come at once (REF-09). Different replicas agree on the spread: it comes from the key.
-fn due(tokens: &Tokens, ahead: impl FnOnce() -> Option<Duration>, key: &SessionKey, now: Timestamp) -> Due {
+fn due(tokens: &Tokens, ahead: Duration, key: &SessionKey, now: Timestamp) -> Due {
     if tokens.refresh_token.is_none() {
         return Due::No;
     }
-    let Some(ahead) = ahead() else { return Due::No };
     if now >= tokens.access_token_expires {
         return Due::Now;
     }
@@ -421,7 +420,7 @@ mod tests {
     /// REF-09: ahead of the end, spread, never before half of the token's life, and never without a refresh token.
     #[test]
     fn due_ahead_of_the_end_and_not_before_half_of_the_life() {
-        let ahead = || Some(Duration::from_secs(60));
+        let ahead = Duration::from_secs(60);
         for seed in 0..50 {
             let random: &dyn Random = &SeededRandom::new(seed);
             let key = *SessionToken::parse(&random.token::<32>()).unwrap().key();

@@ -25,7 +25,7 @@ pub struct UpstreamRequest {
     pub(super) headers: HeaderMap,
     /// Ours, under names that no field of a client's has any more.
     pub(super) ours: Vec<(HeaderName, HeaderValue)>,
-    /// Who is asking, as often as the same person does: shared, not copied.
+    /// The identity's, shared by all requests that carry the same token.
     pub(super) identity: Option<Arc<[(HeaderName, HeaderValue)]>>,
     pub(super) body: Body,
     pub(super) upgrade: Option<Upgrade>,
@@ -121,11 +121,11 @@ impl UpstreamRequest {
     ) -> Result<Request<Outgoing>, http::Error> {
         let scheme = if https { "https" } else { "http" };
         self.headers.remove(CONTENT_LENGTH);
-        let ours: Vec<_> = self.fields().cloned().collect();
-        for (name, _) in &ours {
+        let identity = self.identity.as_deref().unwrap_or_default();
+        for (name, _) in identity.iter().chain(&self.ours) {
             self.headers.remove(name);
         }
-        for (name, value) in ours {
+        for (name, value) in identity.iter().cloned().chain(self.ours) {
             self.headers.append(name, value);
         }
         let uri = Uri::builder().scheme(scheme).authority(host.as_bytes()).path_and_query(self.target).build()?;

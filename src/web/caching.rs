@@ -14,42 +14,13 @@ use super::network::Network;
 /// A silent upstream gets `private`. `public` and `s-maxage` become `private`, other directives stay; the fields that
 /// speak to content delivery networks alone (RFC 9213) go. `no-store` and `private` stay as they are. `Vary: Cookie` is added.
 pub fn make_private(headers: &mut HeaderMap, signed_in: bool) {
-    let said = Said::of(headers);
     if signed_in {
-        if said.to_shared_caches {
-            super::headers::remove(headers, speaks_to_shared_caches);
-        }
-        if !said.cache_control {
-            headers.append(CACHE_CONTROL, HeaderValue::from_static("private"));
-        } else if let Some(value) = private_cache_control(headers) {
+        super::headers::remove(headers, speaks_to_shared_caches);
+        if let Some(value) = private_cache_control(headers) {
             headers.insert(CACHE_CONTROL, value);
         }
     }
-    if said.vary {
-        add_vary(headers, "cookie");
-    } else {
-        headers.append(VARY, HeaderValue::from_static("cookie"));
-    }
-}
-
-/// What an answer says about caching at all, which for most is nothing: found out by going through it once.
-#[derive(Default)]
-struct Said {
-    cache_control: bool,
-    vary: bool,
-    to_shared_caches: bool,
-}
-
-impl Said {
-    fn of(headers: &HeaderMap) -> Self {
-        let mut said = Self::default();
-        for name in headers.keys() {
-            said.cache_control |= *name == CACHE_CONTROL;
-            said.vary |= *name == VARY;
-            said.to_shared_caches |= speaks_to_shared_caches(name);
-        }
-        said
-    }
+    add_vary(headers, "cookie");
 }
 
 /// Keeps the answer to a signed-in request out of every cache, whatever the upstream says: the browser's own too, with the
@@ -81,12 +52,16 @@ pub fn add_hsts(headers: &mut HeaderMap, network: &Network, https: bool) {
     }
 }
 
-/// What is to stand in the place of a `Cache-Control`, or `None` when the upstream's keeps shared caches out already.
+/// The new `Cache-Control`, or `None` when the upstream's keeps shared caches out already.
 fn private_cache_control(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut fields = headers.get_all(CACHE_CONTROL).iter().peekable();
+    if fields.peek().is_none() {
+        return Some(HeaderValue::from_static("private"));
+    }
     let mut kept = String::from("private");
     let mut closed = false;
     let mut opened = false;
-    for field in headers.get_all(CACHE_CONTROL) {
+    for field in fields {
         // A field that is no text cannot be kept in part.
         let Ok(text) = field.to_str() else {
             return Some(HeaderValue::from_static("private, no-store"));

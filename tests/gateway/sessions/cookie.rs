@@ -126,7 +126,7 @@ async fn many_people_may_share_a_connection() {
     let value = |browser: &Browser| browser.cookie(SESSION).unwrap();
     let (own, others) = (value(&one), value(&other));
     let (mut h1, h2) = (world.raw().await, world.h2().await);
-    // As one of them, as nobody, and as somebody who tries to pass for the one before.
+    // As one of them, and as somebody who tries to pass for the one before.
     let nearly = format!("{}{}", &own[..42], if own.ends_with('A') { 'E' } else { 'A' });
     let turns = [(&own, true), (&own, true), (&others, true), (&own, true), (&nearly, false), (&others, true)];
     let mut sids = std::collections::BTreeMap::<&String, std::collections::BTreeSet<String>>::new();
