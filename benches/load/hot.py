@@ -1,5 +1,6 @@
 """Requests: rounds that take turns between the peers, system calls, idle connections, logins."""
 
+import random
 import re
 import shlex
 import signal
@@ -75,19 +76,19 @@ COUNTED = ["store_commands", "signatures", "near_cache_hits", "near_cache_misses
 
 
 def rounds(world, peers, connections, count, seconds, close=()):
-    """A B C … A B C …, so that what disturbs the machine disturbs all of them. `close` are those of whom a few hundredths have to be
-    told apart: after each round they go on for four of their own, at once after each other."""
-    rows = []
+    """Everybody in each round, so that what disturbs the machine disturbs all of them, and each round in an order of its own, so that
+    nobody always comes after the same neighbour. `close` are those of whom a few hundredths have to be told apart: after each round
+    they go on for eight of their own, half as long."""
+    rows, order = [], random.Random(connections)
     for peer in peers:
         wrk(world, peer, connections, 1)
-    turns = [(peers, n) if k == 0 else (close, n + k / 10) for n in range(count) for k in range(5 if close else 1)]
-    for turn, (taking, n) in enumerate(turns):
-        # Every other round backwards: nobody always comes after the same neighbour.
-        for peer in taking if turn % 2 == 0 else reversed(taking):
-            row = measured(world, peer, lambda: wrk(world, peer, connections, seconds))
-            rows.append(row | {"connections": connections, "round": n})
-            say(f"  c={connections:<4} round {n} {peer.name:<34} {row['per_second']:>8.0f}/s  CPU {row['cpu_us']:>7.2f} µs "
-                f"(user {row['user_us']:.1f}, system {row['system_us']:.1f})  core {row['busy']:.0%}  failed {row['failed']}")
+    for n in range(count):
+        for at, taking, long in [(n, peers, seconds), *((n + k / 10, close, seconds // 2) for k in range(1, 9) if close)]:
+            for peer in order.sample(taking, len(taking)):
+                row = measured(world, peer, lambda: wrk(world, peer, connections, long))
+                rows.append(row | {"connections": connections, "round": at})
+                say(f"  c={connections:<4} round {at} {peer.name:<34} {row['per_second']:>8.0f}/s  CPU {row['cpu_us']:>7.2f} µs "
+                    f"(user {row['user_us']:.1f}, system {row['system_us']:.1f})  core {row['busy']:.0%}  failed {row['failed']}")
     return rows
 
 

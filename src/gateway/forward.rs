@@ -74,7 +74,7 @@ pub(super) async fn forward(
     };
     let wants_upgrade = client.upgrade.is_some();
     let headers = identity.map(|token| Arc::clone(&token.headers));
-    let request = UpstreamRequest::new(*client, body, headers, permit.authorization().cloned());
+    let request = UpstreamRequest::new(client, body, headers, permit.authorization().cloned());
 
     let mut answer = match upstream.send(request).await {
         Ok(Answer::Response(answer)) => answer,

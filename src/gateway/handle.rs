@@ -22,10 +22,11 @@ use crate::telemetry::metrics::Word;
 use crate::web::{Body, ClientRequest, Connection, Problem, Rejected, caching};
 
 pub(super) async fn handle(
-    gateway: &Arc<Gateway>,
+    gateway: Arc<Gateway>,
     request: Request<Incoming>,
     connection: &Connection,
 ) -> Response<Body> {
+    let gateway = &gateway;
     let now = gateway.clock.now();
     let (under_way, others) = UnderWay::begin(&gateway.metrics.in_flight);
     let admitted = others < gateway.limits.requests_in_flight;

@@ -93,9 +93,12 @@ impl Front {
 }
 
 impl Service for Front {
-    async fn call(&self, request: Request<Incoming>, connection: &Arc<Connection>) -> Response<Body> {
-        let gateway = self.current.load_full();
-        handle::handle(&gateway, request, connection).await
+    fn call(
+        &self,
+        request: Request<Incoming>,
+        connection: &Arc<Connection>,
+    ) -> impl Future<Output = Response<Body>> + Send {
+        handle::handle(self.current.load_full(), request, connection)
     }
 
     fn hsts(&self) -> Option<HeaderValue> {

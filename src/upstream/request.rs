@@ -6,7 +6,6 @@ use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_KEY, TE,
     UPGRADE,
 };
-use http::uri::PathAndQuery;
 use http::{Method, Request, Uri, Version};
 use http_body::Body as _;
 use hyper::ext::Protocol;
@@ -19,18 +18,13 @@ use crate::web::owned::Owned;
 
 /// A request for an upstream, complete but for what depends on which one it is.
 pub struct UpstreamRequest {
-    pub(super) method: Method,
-    pub(super) target: PathAndQuery,
-    /// The client's fields that go on.
-    pub(super) headers: HeaderMap,
+    /// What goes on of it, where it was read: it is large, and handed on many times.
+    client: Box<ClientRequest>,
     /// Ours, under names that no field of a client's has any more.
-    pub(super) ours: Vec<(HeaderName, HeaderValue)>,
+    ours: Vec<(HeaderName, HeaderValue)>,
     /// The identity's, shared by all requests that carry the same token.
-    pub(super) identity: Option<Arc<[(HeaderName, HeaderValue)]>>,
+    identity: Option<Arc<[(HeaderName, HeaderValue)]>>,
     pub(super) body: Body,
-    pub(super) upgrade: Option<Upgrade>,
-    /// The authority that the browser sees.
-    pub(super) public: HeaderValue,
 }
 
 /// What is sent again over HTTP/2 when the connection turns out to have been closed: only what cannot have done harm.
@@ -47,30 +41,41 @@ impl UpstreamRequest {
     /// answered by us: the body is read, and so asked for, only when the upstream takes it.
     #[must_use]
     pub fn new(
-        client: ClientRequest,
+        mut client: Box<ClientRequest>,
         body: Body,
         identity: Option<Arc<[(HeaderName, HeaderValue)]>>,
         authorization: Option<HeaderValue>,
     ) -> Self {
-        let forwarded_for = client.forwarded_for_value();
-        let ClientRequest {
-            method, path, headers, cookies, origin, authority: public, upgrade, takes_trailers, ..
-        } = client;
-        let proto = HeaderValue::from_static(if origin.https { "https" } else { "http" });
+        let proto = HeaderValue::from_static(if client.origin.https { "https" } else { "http" });
         let mut ours = Vec::with_capacity(MOST);
-        ours.push((X_FORWARDED_FOR, forwarded_for));
+        ours.push((X_FORWARDED_FOR, client.forwarded_for_value()));
         ours.push((X_FORWARDED_PROTO, proto));
-        ours.push((X_FORWARDED_HOST, public.clone()));
-        ours.extend(cookies.forward.map(|cookies| (COOKIE, cookies)));
+        ours.push((X_FORWARDED_HOST, client.authority.clone()));
+        ours.extend(client.cookies.forward.take().map(|cookies| (COOKIE, cookies)));
         ours.extend(authorization.map(|authorization| (AUTHORIZATION, authorization)));
-        if takes_trailers {
+        if client.takes_trailers {
             ours.push((TE, HeaderValue::from_static("trailers")));
         }
-        if body.is_end_stream() && matches!(method, Method::POST | Method::PUT | Method::PATCH) {
+        if body.is_end_stream() && matches!(client.method, Method::POST | Method::PUT | Method::PATCH) {
             // RFC 9110 section 8.6: methods that mean a body say so when there is none.
             ours.push((CONTENT_LENGTH, HeaderValue::from_static("0")));
         }
-        Self { method, target: path.target().clone(), headers, ours, identity, body, upgrade, public }
+        Self { client, ours, identity, body }
+    }
+
+    /// The protocol that the client wants to change to.
+    pub(super) fn upgrade(&self) -> Option<Upgrade> {
+        self.client.upgrade
+    }
+
+    /// The authority that the browser sees.
+    pub(super) fn public(&self) -> &HeaderValue {
+        &self.client.authority
+    }
+
+    /// The client's fields that go on.
+    pub(super) fn headers(&mut self) -> &mut HeaderMap {
+        &mut self.client.headers
     }
 
     /// Our fields, those of the identity among them.
@@ -86,7 +91,7 @@ impl UpstreamRequest {
     /// Whether it may be sent twice (RFC 9110 section 9.2.2): idempotent, and nothing of a body to lose.
     pub(super) fn is_repeatable(&self) -> bool {
         self.body.is_end_stream()
-            && matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
+            && matches!(self.client.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
     }
 
     /// As HTTP/1.1 writes it, into `buffer`: the target in origin form and a `Host`.
@@ -96,7 +101,7 @@ impl UpstreamRequest {
         buffer: Vec<u8>,
         owned: &Arc<Owned>,
     ) -> (Sending, Option<Arc<Progress>>) {
-        if self.upgrade.is_some() {
+        if self.client.upgrade.is_some() {
             self.ours.push((CONNECTION, HeaderValue::from_static("upgrade")));
             self.ours.push((UPGRADE, HeaderValue::from_static("websocket")));
         } else if self.ours.iter().any(|(name, _)| *name == TE) {
@@ -109,28 +114,31 @@ impl UpstreamRequest {
             let (body, progress) = Outgoing::new(std::mem::take(&mut self.body), owned);
             (Some(body), progress)
         };
-        (Sending::new(buffer, &self.method, &self.target, host, &self.headers, self.fields(), body), progress)
+        let ClientRequest { method, path, headers, .. } = &*self.client;
+        (Sending::new(buffer, method, path.target(), host, headers, self.fields(), body), progress)
     }
 
     /// As HTTP/2 has it: the authority in the target, and no `Host`.
     pub(super) fn into_http2(
-        mut self,
+        self,
         host: &HeaderValue,
         https: bool,
         wrap: impl FnOnce(Body) -> Outgoing,
     ) -> Result<Request<Outgoing>, http::Error> {
-        let scheme = if https { "https" } else { "http" };
-        self.headers.remove(CONTENT_LENGTH);
+        let ClientRequest { method, path, mut headers, upgrade, .. } = *self.client;
+        headers.remove(CONTENT_LENGTH);
         let identity = self.identity.as_deref().unwrap_or_default();
         for (name, _) in identity.iter().chain(&self.ours) {
-            self.headers.remove(name);
+            headers.remove(name);
         }
         for (name, value) in identity.iter().cloned().chain(self.ours) {
-            self.headers.append(name, value);
+            headers.append(name, value);
         }
-        let uri = Uri::builder().scheme(scheme).authority(host.as_bytes()).path_and_query(self.target).build()?;
-        let mut request = assemble(self.method, uri, self.headers, wrap(self.body));
-        if self.upgrade.is_some() {
+        let scheme = if https { "https" } else { "http" };
+        let target = path.target().clone();
+        let uri = Uri::builder().scheme(scheme).authority(host.as_bytes()).path_and_query(target).build()?;
+        let mut request = assemble(method, uri, headers, wrap(self.body));
+        if upgrade.is_some() {
             // RFC 8441 section 5: the pseudo-fields say what key and `Upgrade` say over HTTP/1.1.
             *request.method_mut() = Method::CONNECT;
             request.headers_mut().remove(SEC_WEBSOCKET_KEY);
@@ -142,7 +150,7 @@ impl UpstreamRequest {
 
 impl std::fmt::Debug for UpstreamRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("UpstreamRequest").field("method", &self.method).finish_non_exhaustive()
+        f.debug_struct("UpstreamRequest").field("method", &self.client.method).finish_non_exhaustive()
     }
 }
 

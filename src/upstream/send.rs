@@ -94,7 +94,7 @@ impl Upstream {
     /// # Errors
     /// See [`UpstreamError`].
     pub async fn send(&self, request: UpstreamRequest) -> Result<Answer, UpstreamError> {
-        if request.upgrade.is_some() {
+        if request.upgrade().is_some() {
             return Box::pin(self.switch(request)).await;
         }
         match self.pool.channel(false, Instant::now()).await? {
@@ -142,7 +142,7 @@ impl Upstream {
 
     /// Begins a request on an HTTP/1.1 connection.
     pub(super) fn begin(&self, lease: &mut Lease, request: UpstreamRequest) -> Option<Arc<Progress>> {
-        let host = self.host.clone().unwrap_or_else(|| request.public.clone());
+        let host = self.host.clone().unwrap_or_else(|| request.public().clone());
         let (sending, progress) = request.into_http1(&host, lease.connection.buffer(), &self.reader.owned);
         lease.connection.begin(sending);
         progress
@@ -185,7 +185,7 @@ impl Upstream {
         &self,
         request: UpstreamRequest,
     ) -> Result<(Request<Outgoing>, Option<Arc<Progress>>), UpstreamError> {
-        let host = self.host.clone().unwrap_or_else(|| request.public.clone());
+        let host = self.host.clone().unwrap_or_else(|| request.public().clone());
         let mut progress = None;
         let wrap = |body: Body| {
             let (outgoing, moving) = Outgoing::new(body, &self.reader.owned);

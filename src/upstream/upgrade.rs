@@ -27,14 +27,14 @@ impl Upstream {
     /// Asks for a WebSocket over whichever version the upstream speaks, HTTP/1.1 if it can, whichever the client speaks (RFC 8441
     /// section 5).
     pub(super) async fn switch(&self, mut request: UpstreamRequest) -> Result<Answer, UpstreamError> {
-        let over_http2 = request.upgrade == Some(Upgrade::WebSocketHttp2);
+        let over_http2 = request.upgrade() == Some(Upgrade::WebSocketHttp2);
         // What comes on the stream of an extended CONNECT is the tunnel's.
         request.body = Body::empty();
         if over_http2 {
-            request.headers.insert(SEC_WEBSOCKET_KEY, nonce());
-            request.headers.entry(SEC_WEBSOCKET_VERSION).or_insert(HeaderValue::from_static("13"));
+            request.headers().insert(SEC_WEBSOCKET_KEY, nonce());
+            request.headers().entry(SEC_WEBSOCKET_VERSION).or_insert(HeaderValue::from_static("13"));
         }
-        let expected = request.headers.get(SEC_WEBSOCKET_KEY).map(|key| accept(key.as_bytes())).unwrap_or_default();
+        let expected = request.headers().get(SEC_WEBSOCKET_KEY).map(|key| accept(key.as_bytes())).unwrap_or_default();
 
         match self.pool.tunnel().await? {
             Channel::Own(lease) => self.switch_http1(request, lease, over_http2, expected).await,

@@ -165,7 +165,7 @@ fn request(method: &str, path: &str, fields: &[(&str, &str)], body: Body) -> Ups
         _ => None,
     };
     let identity = [(HeaderName::from_static("x-vestibule-identity"), HeaderValue::from_static("token"))];
-    UpstreamRequest::new(client, body, Some(Arc::new(identity)), authorization)
+    UpstreamRequest::new(Box::new(client), body, Some(Arc::new(identity)), authorization)
 }
 
 fn get(path: &str) -> UpstreamRequest {

@@ -95,7 +95,7 @@ async fn answer(
     let connection = Connection::new(None, true);
     let client_request =
         ClientRequest::read(parts, &connection, &network(), RequestId::new(&SeededRandom::new(1))).unwrap();
-    match upstream.send(UpstreamRequest::new(client_request, Body::empty(), None, None)).await {
+    match upstream.send(UpstreamRequest::new(Box::new(client_request), Body::empty(), None, None)).await {
         Ok(Answer::Response(response)) => response,
         Ok(Answer::Switched { response, io }) => {
             tunnels.spawn(async move {
