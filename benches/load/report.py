@@ -10,7 +10,7 @@ HOT, PUBLIC = "Vestibule, signed in", "Vestibule, public route"
 MISS, LOGGING = "Vestibule, near-cache misses", "Vestibule, with access log"
 NGINX, HAPROXY = "nginx proxy_pass", "HAProxy"
 OAUTH2_PROXY, MOD_AUTH = "oauth2-proxy + Redis", "mod_auth_openidc + Redis"
-
+PEERS = (HOT, PUBLIC, NGINX, HAPROXY, OAUTH2_PROXY, MOD_AUTH, MISS, LOGGING)
 
 # What the near cache counts as one session.
 SESSION_BYTES = 8 * 1024
@@ -24,12 +24,19 @@ def write(results, out):
     if out is None:
         return
     out.mkdir(parents=True, exist_ok=True)
-    (out / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    (out / "results.json").write_text(in_lines(results))
     (out / "results.md").write_text(text)
     bars = bars_of(results)
     if bars:
         (out / "chart.svg").write_text(chart.svg(
             "CPU time per request", f"HTTP/1.1, 64 connections, 1 KiB, one core; medians; Redis' share in orange. {results['date']}", bars))
+
+
+def in_lines(results):
+    """As JSON with a line for each row."""
+    def of(value):
+        return "[\n" + ",\n".join(map(json.dumps, value)) + "\n]" if isinstance(value, list) else json.dumps(value)
+    return "{\n" + ",\n".join(f"{json.dumps(key)}: {of(value)}" for key, value in results.items()) + "\n}\n"
 
 
 # ---- figures -----------------------------------------------------------------------------------------------------------
@@ -138,7 +145,7 @@ def markdown(results):
     for c in sorted({row["connections"] for row in rows}):
         out += [f"\n### {c} connections\n",
                 "| | CPU µs/request | user / system | over nginx, paired | Redis µs | requests/s | p50 / p99 ms | core busy | failed |", "|---|---|---|---|---|---|---|---|---|"]
-        for peer in dict.fromkeys(row["peer"] for row in rows if row["connections"] == c):
+        for peer in (peer for peer in PEERS if values(rows, peer, c)):
             def median(key, peer=peer, c=c):
                 return statistics.median(values(rows, peer, c, key))
             redis = f"{median('redis_us'):.1f}" if peer in (OAUTH2_PROXY, MOD_AUTH, MISS) else "–"
