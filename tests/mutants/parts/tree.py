@@ -67,26 +67,36 @@ def copy_tree(tree, changes):
                 pathlib.Path(folder, name).unlink()
 
 
+def check(tree, target_dir):
+    """Shows that the copy compiles."""
+    cargo(tree, target_dir, "check", "--lib")
+
+
 def build(tree, target_dir, targets):
     """The test binaries by name."""
-    command = ["cargo", "test", "--no-run", "--message-format=json-render-diagnostics"]
+    arguments = ["test", "--no-run", "--message-format=json-render-diagnostics"]
     for name in sorted(targets):
-        command += {"lib": ["--lib"], "bins": ["--bins"]}.get(name, ["--test", name])
-    environment = os.environ | {"CARGO_TARGET_DIR": str(target_dir)}
+        arguments += {"lib": ["--lib"], "bins": ["--bins"]}.get(name, ["--test", name])
     print(f"building {', '.join(sorted(targets))} with all mutants in {tree}", flush=True)
     started = time.monotonic()
-    result = subprocess.run(command, cwd=tree, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     binaries = {}
-    for line in result.stdout.splitlines():
+    for line in cargo(tree, target_dir, *arguments).splitlines():
         message = json.loads(line)
         if message.get("reason") == "compiler-artifact" and message["profile"]["test"] and message["executable"]:
             name = "lib" if "lib" in message["target"]["kind"] else message["target"]["name"]
             binaries[name] = message["executable"]
+    print(f"built in {time.monotonic() - started:.0f} s", flush=True)
+    return binaries
+
+
+def cargo(tree, target_dir, *arguments):
+    """What cargo prints when it does this with the copy."""
+    environment = os.environ | {"CARGO_TARGET_DIR": str(target_dir)}
+    result = subprocess.run(["cargo", *arguments], cwd=tree, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if result.returncode != 0:
         print(result.stderr, file=sys.stderr)
         raise Wrong(f"the copy does not compile; most likely by {suspects(tree, result.stderr) or 'no mutant'}")
-    print(f"built in {time.monotonic() - started:.0f} s", flush=True)
-    return binaries
+    return result.stdout
 
 
 def suspects(tree, errors):
