@@ -93,6 +93,7 @@ impl Front {
 }
 
 impl Service for Front {
+    // Not `async`: a future of its own would hold the request once more, on every connection.
     fn call(
         &self,
         request: Request<Incoming>,

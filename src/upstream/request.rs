@@ -18,7 +18,7 @@ use crate::web::owned::Owned;
 
 /// A request for an upstream, complete but for what depends on which one it is.
 pub struct UpstreamRequest {
-    /// What goes on of it, where it was read: it is large, and handed on many times.
+    /// The client's, left where it was read: it is large, and handed on many times. Method, path, fields and upgrade go on of it.
     client: Box<ClientRequest>,
     /// Ours, under names that no field of a client's has any more.
     ours: Vec<(HeaderName, HeaderValue)>,
@@ -74,7 +74,7 @@ impl UpstreamRequest {
     }
 
     /// The client's fields that go on.
-    pub(super) fn headers(&mut self) -> &mut HeaderMap {
+    pub(super) fn headers_mut(&mut self) -> &mut HeaderMap {
         &mut self.client.headers
     }
 

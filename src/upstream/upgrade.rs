@@ -31,10 +31,11 @@ impl Upstream {
         // What comes on the stream of an extended CONNECT is the tunnel's.
         request.body = Body::empty();
         if over_http2 {
-            request.headers().insert(SEC_WEBSOCKET_KEY, nonce());
-            request.headers().entry(SEC_WEBSOCKET_VERSION).or_insert(HeaderValue::from_static("13"));
+            request.headers_mut().insert(SEC_WEBSOCKET_KEY, nonce());
+            request.headers_mut().entry(SEC_WEBSOCKET_VERSION).or_insert(HeaderValue::from_static("13"));
         }
-        let expected = request.headers().get(SEC_WEBSOCKET_KEY).map(|key| accept(key.as_bytes())).unwrap_or_default();
+        let expected =
+            request.headers_mut().get(SEC_WEBSOCKET_KEY).map(|key| accept(key.as_bytes())).unwrap_or_default();
 
         match self.pool.tunnel().await? {
             Channel::Own(lease) => self.switch_http1(request, lease, over_http2, expected).await,
