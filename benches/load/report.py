@@ -58,6 +58,13 @@ def spread(numbers, form="{:.2f}"):
     return f"{form.format(statistics.median(numbers))} ({form.format(min(numbers))}–{form.format(max(numbers))})"
 
 
+def quarters(numbers):
+    """Median, and between what half of them are."""
+    if not numbers:
+        return "–"
+    return f"{statistics.median(numbers):.3g} ({percentile(numbers, 25):.2f}–{percentile(numbers, 75):.2f}, {len(numbers)} pairs)"
+
+
 def percentile(numbers, part):
     ordered = sorted(numbers)
     return ordered[min(len(ordered) - 1, int(len(ordered) * part / 100))]
@@ -72,7 +79,7 @@ def targets(results):
     def ratio(what, above, below, connections, most=None, least=None, source=rows):
         numbers = paired(source, above, below, connections)
         target = f"≤ {most:g}" if most is not None else f"≥ {least:g}"
-        return what, target, spread(numbers), holds(statistics.median(numbers), most, least) if numbers else None
+        return what, target, quarters(numbers), holds(statistics.median(numbers), most, least) if numbers else None
 
     yield ratio("signed in / public route, c=64", HOT, PUBLIC, 64, most=1.05)
     for c in (16, 64, 256):
